@@ -1,0 +1,41 @@
+# Everything a person types. Each target makes .venv itself when it is not there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MPLBACKEND := Agg
+export MPLBACKEND
+
+.PHONY: help explain test lint format figures bench-keras bench-layouts clean
+
+help:            ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+explain: $(STAMP) ## why a ReLU network does not learn the identity: train, measure, report
+	$(BIN)/jaxid explain --out runs/explain --overwrite
+
+test: $(STAMP)   ## the test suite, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP)   ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the code as lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+figures: $(STAMP) ## every figure from full runs; hours on 2 cores, MNIST needed
+	for script in scripts/[a-z]*.py; do \
+	  case $$script in scripts/common.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "jaxid needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:           ## remove environments, caches and runs
+	rm -rf .venv .venv-keras runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,48 @@
+"""jaxid: why a network will not learn what it plainly should, measured and proved.
+
+Names are imported when first used, so that ``jaxid --help`` need not wait for JAX.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxid.api import Diagnosis as Diagnosis
+    from jaxid.errors import InputError as InputError
+    from jaxid.experiment import IdentitySpec as IdentitySpec
+    from jaxid.nets.adapters import Model as Model
+    from jaxid.problem import Problem as Problem
+    from jaxid.training.loop import make_train as make_train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Diagnosis": "jaxid.api",
+    "IdentitySpec": "jaxid.experiment",
+    "InputError": "jaxid.errors",
+    "Model": "jaxid.nets.adapters",
+    "Problem": "jaxid.problem",
+    "make_train": "jaxid.training.loop",
+}
+
+__all__ = [  # noqa: RUF022 - in the order in which a user meets them
+    "Problem",
+    "Model",
+    "IdentitySpec",
+    "make_train",
+    "Diagnosis",
+    "InputError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

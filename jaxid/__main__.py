@@ -1,0 +1,8 @@
+"""``python -m jaxid`` is ``jaxid``."""
+
+import sys
+
+from jaxid.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The command line: thin. Flags come from the spec dataclasses; errors are one line.
+
+Exit codes: 0 done; 2 the input is wrong; 1 a fault of jaxid; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from jaxid.errors import InputError
+
+USAGE = """usage: jaxid COMMAND [options]      (jaxid COMMAND --help lists them)
+
+jaxid tells why a network will not learn what it plainly should, and proves it.
+
+commands:
+  explain   the identity problem from training to a report with pictures
+  train     train the identity problem and save the runs
+  data      which data there are, where they lie, how to bring MNIST here
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args and args[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if args and args[0] == "--version":
+        from jaxid import __version__
+
+        print(__version__)
+        return 0
+    try:
+        return _command(args)(args[1:])
+    except InputError as wrong:
+        print(f"jaxid: {wrong}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxid: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+
+
+def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
+    """The function of the command named first; its module is imported only now."""
+    if not args:
+        raise InputError("no command; use explain, train or data (jaxid --help)")
+    # Imported here so that --help and a wrong command answer at once.
+    if args[0] == "explain":
+        from jaxid.commands.explain import run
+    elif args[0] == "train":
+        from jaxid.commands.train import run
+    elif args[0] == "data":
+        from jaxid.commands.data import run
+    else:
+        raise InputError(f"no command {args[0]!r}; use explain, train or data (jaxid --help)")
+    return run

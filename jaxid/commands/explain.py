@@ -1,0 +1,80 @@
+"""``jaxid explain``: the identity problem from training to report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from jaxid.commands.output import check_out
+from jaxid.errors import InputError
+from jaxid.experiment import IdentitySpec, load_data
+from jaxid.parsing import parse
+
+
+@dataclass(frozen=True)
+class ExplainOptions(IdentitySpec):
+    """Every field of the spec, and what to do with it."""
+
+    trials: Literal["none", "short", "full"] = "short"
+    """Remedies to run: none; short (3 paired seeds, at most 5 epochs on MNIST); full."""
+    spectrum_seeds: int = 1
+    """Seeds whose exact last-layer Hessian spectra are computed."""
+    out: Path = Path("runs/explain")
+    """Folder for report.html, report.md, diagnosis.json and figures."""
+    overwrite: bool = False
+    """Write into a folder that is not empty."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.spectrum_seeds < 0:
+            raise InputError(f"--spectrum-seeds is {self.spectrum_seeds}; it must be 0 or more")
+
+    @property
+    def spec(self) -> IdentitySpec:
+        """The spec's own fields."""
+        names = (field.name for field in dataclasses.fields(IdentitySpec))
+        return IdentitySpec(**{name: getattr(self, name) for name in names})
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse, check, estimate, explain, save, print."""
+    description = (
+        "Train the identity problem and say why it was not learned: loss budget, dead units, "
+        "exact curvature, remedies tried, one report."
+    )
+    options = parse(ExplainOptions, argv, "jaxid explain", description)
+    check_out(options.out, options.overwrite)
+    notes = Console(stderr=True)
+
+    def say(text: str) -> None:
+        notes.print(text, highlight=False, style="dim")
+
+    dataset = load_data(options.spec, say)
+    # JAX, Flax and the rest load here: wrong input above is answered without the wait.
+    from jaxid.api import Diagnosis
+    from jaxid.diagnosis.explain import explain, make_plan
+    from jaxid.training.progress import terminal
+
+    plan = make_plan(
+        options.spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds
+    )
+    say(
+        f"{plan.spec.data}, depth {plan.spec.depth}, {plan.spec.seeds} seeds, "
+        f"{plan.spec.epochs} epochs: about {_duration(plan.predicted_seconds)}"
+    )
+    diagnosis = Diagnosis(*explain(plan, terminal(notes)))
+    diagnosis.save(options.out)
+    diagnosis.print(Console(highlight=False))
+    print(f"\nreport: {options.out / 'report.html'}   data: {options.out / 'diagnosis.json'}")
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,30 @@
+"""The folder that a command writes to: checked before anything is computed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from jaxid.errors import InputError
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Refuse a folder that can't be written or holds something, and write nothing.
+
+    Raises:
+      InputError: one line with the fix.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; name a folder")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise InputError(f"--out {out} is not empty; add --overwrite or name another folder")
+    parent = out
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as failed:
+        raise InputError(
+            f"--out {out} can't be written ({failed.strerror}); name a folder you may write to"
+        ) from None

@@ -1,0 +1,293 @@
+"""What is measured on a trained problem before anything is concluded from it.
+
+Four states of each seed: the initial one, the end, the annealed one (the update's factor
+taken to 0 from the end) and the solved one (the last layer by Gauss-Newton from there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.curvature.activation import derivative, value
+from jaxid.curvature.newton import HeadSolution, solve_head
+from jaxid.nets.activations import CAN_DIE
+from jaxid.problem import Problem
+from jaxid.training.loop import TrainState
+from jaxid.training.metrics import residual_shift
+from jaxid.training.progress import Reporter
+from jaxid.training.run import History, Runner
+from jaxid.types import Params
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """The last layer's problem at fixed lower layers: outputs = phi(H W + b) against Y.
+
+    ``features`` (n, p) and ``targets`` (n, m) keep the data's own dtype where they are the
+    data (depth 1, raw); a skip connection is taken off the targets.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray | None
+    activation: str
+
+    def preactivations(self) -> np.ndarray:
+        """H W + b, (n, m) float64."""
+        z = self.features.astype(np.float64) @ self.kernel.astype(np.float64)
+        return z if self.bias is None else z + self.bias[None, :]
+
+
+@dataclass(frozen=True)
+class SeedEvidence:
+    """What the head's analysis gives for one seed.
+
+    Attributes:
+      index: which of the run's seeds.
+      solution: from the annealed state.
+      quadratic: sum over the head Hessian's eigenmodes at the annealed point of
+        lambda_i c_i^2 / 2, by output (m,), in the output's own mean squared error.
+      gradient: (m,) norm of the gradient of the loss by each output unit's weights at the
+        annealed point, float64.
+      stopped: (m,) the part of each output's mean squared error at the solved point that
+        lies on examples where the unit is off; 0 for units dead on all examples, which are
+        counted apart, and for activations that cannot die.
+      solved_from_end: the loss after solving from the end state without annealing.
+    """
+
+    index: int
+    solution: HeadSolution
+    quadratic: np.ndarray
+    gradient: np.ndarray
+    stopped: np.ndarray
+    solved_from_end: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of it; arrays have the seeds first.
+
+    Attributes:
+      history: the run.
+      annealed, annealed_twice: after annealing over ``anneal_epochs`` and twice as many;
+        the second for the first ``annealed_twice`` seeds only.
+      coherent, incoherent: (S, m), squared mean and variance of the difference of outputs
+        between the end and the annealed state.
+      seeds: for each of the first solved seeds, its head evidence; () without a head.
+      constant: (m,) bool, targets that never vary on the training set.
+    """
+
+    history: History
+    anneal_epochs: int
+    annealed: History
+    annealed_twice: History
+    coherent: np.ndarray
+    incoherent: np.ndarray
+    seeds: tuple[SeedEvidence, ...]
+    constant: np.ndarray
+
+
+def seed_params(state: TrainState, index: int) -> Params:
+    """One seed's parameters out of a stacked state."""
+    return jax.tree.map(lambda leaf: leaf[index], state.params)
+
+
+def head_data(problem: Problem, params: Params, chunk: int = 4096) -> HeadData:
+    """The last layer's problem at ``params`` on the training set.
+
+    Raises:
+      ValueError: if the model's head or insides are not known.
+    """
+    net = problem.net
+    if net.head is None or net.inspect is None:
+        raise ValueError("the model's last dense layer is not known")
+    inspect = net.inspect
+    kernel, bias = net.head.get(params)
+    host_bias = None if bias is None else np.asarray(bias, np.float64)
+    x, y = problem.train
+    first = jax.eval_shape(lambda v: inspect(params, problem.inputs(v)), jnp.asarray(x[:1]))
+    plain = len(net.activations) == 1 and problem.input_map is None and first.skip is None
+    if plain and problem.target_map is None:
+        targets = np.asarray(x if y is None else y)
+        return HeadData(
+            np.asarray(x), targets, np.asarray(kernel, np.float64), host_bias, net.head.activation
+        )
+
+    @jax.jit
+    def part(params: Params, x: Any, y: Any) -> tuple[Any, Any]:
+        seen = inspect(params, problem.inputs(x))
+        targets = problem.targets(x, y)
+        return seen.features, targets if seen.skip is None else targets - seen.skip
+
+    features, targets = [], []
+    for start in range(0, problem.examples, chunk):
+        rows = slice(start, start + chunk)
+        h, t = part(params, jnp.asarray(x[rows]), None if y is None else jnp.asarray(y[rows]))
+        features.append(np.asarray(h))
+        targets.append(np.asarray(t))
+    return HeadData(
+        np.concatenate(features),
+        np.concatenate(targets),
+        np.asarray(kernel, np.float64),
+        host_bias,
+        net.head.activation,
+    )
+
+
+def constant_targets(problem: Problem) -> np.ndarray:
+    """(m,) bool: targets equal on every training example."""
+    x, y = problem.train
+    targets = np.asarray(x if y is None else y)
+    return np.all(targets == targets[:1], axis=0)
+
+
+def examine_head(
+    index: int, data: HeadData, *, end: HeadData | None, reporter: Reporter, name: str
+) -> SeedEvidence:
+    """Solve the last layer and account for the gap by the Hessian's quadratic form.
+
+    Args:
+      index: of the seed.
+      data: at the annealed state.
+      end: at the end state, to solve from there too; None to skip it.
+      reporter, name: for the progress bar.
+    """
+    m = data.targets.shape[1]
+    with reporter.task(name, m) as task:
+        seen = [0]
+
+        def progress(done: int, total: int) -> None:
+            del total
+            task.advance(done - seen[0])
+            seen[0] = done
+
+        solution = solve_head(
+            data.features, data.targets, data.kernel, data.bias, data.activation, progress=progress
+        )
+    quadratic, gradient = _quadratic(data, solution)
+    from_end = None
+    if end is not None:
+        from_end = solve_head(
+            end.features, end.targets, end.kernel, end.bias, end.activation
+        ).loss
+    return SeedEvidence(index, solution, quadratic, gradient, _stopped(data, solution), from_end)
+
+
+def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.ndarray]:
+    """By output: d^T H d / 2 = mean_i s_i (h~_i d)^2 with s = phi'^2 + (phi - y) phi'',
+    and the norm of the loss's gradient by the unit's weights."""
+    n, m = data.targets.shape
+    shift = data.kernel - solution.kernel
+    bias_shift = None
+    if data.bias is not None and solution.bias is not None:
+        bias_shift = data.bias - solution.bias
+    quadratic, square = np.zeros(m), np.zeros(m)
+    for start in range(0, n, 8192):
+        rows = slice(start, start + 8192)
+        h = data.features[rows].astype(np.float64)
+        y = data.targets[rows].astype(np.float64)
+        z, move = h @ data.kernel, h @ shift
+        if data.bias is not None and bias_shift is not None:
+            z, move = z + data.bias[None, :], move + bias_shift[None, :]
+        first = derivative(data.activation, z)
+        residual = value(data.activation, z) - y
+        weight = first**2 + residual * derivative(data.activation, z, 2)
+        quadratic += np.sum(weight * move**2, axis=0)
+        if start == 0:
+            gradient = np.zeros((h.shape[1] + (data.bias is not None), m))
+        gradient[: h.shape[1]] += h.T @ (first * residual)
+        if data.bias is not None:
+            gradient[-1] += np.sum(first * residual, axis=0)
+    square = np.linalg.norm(2.0 / (n * m) * gradient, axis=0)
+    return quadratic / n, square
+
+
+def _stopped(data: HeadData, solution: HeadSolution) -> np.ndarray:
+    """(m,): mean over examples of y^2 where the solved unit is off, for units on somewhere.
+
+    Such an example pulls on nothing: its gradient is exactly 0, as for a dead unit.
+    """
+    n, m = data.targets.shape
+    off, fires = np.zeros(m), np.zeros(m, bool)
+    if data.activation not in CAN_DIE:
+        return off
+    for start in range(0, n, 8192):
+        rows = slice(start, start + 8192)
+        z = data.features[rows].astype(np.float64) @ solution.kernel
+        if solution.bias is not None:
+            z += solution.bias[None, :]
+        on = z > 0
+        fires |= on.any(axis=0)
+        off += np.sum(np.where(on, 0.0, data.targets[rows].astype(np.float64)) ** 2, axis=0)
+    return np.where(fires, off / n, 0.0)
+
+
+def gather(
+    runner: Runner,
+    history: History,
+    *,
+    solve_seeds: int,
+    twice_seeds: int,
+    end_seeds: int,
+    reporter: Reporter,
+) -> Evidence:
+    """Anneal, solve and compare, from a finished run.
+
+    Args:
+      runner: the run's programs.
+      history: the run.
+      solve_seeds: how many seeds' last layers are solved.
+      twice_seeds: how many seeds are annealed a second time, twice as long.
+      end_seeds: how many are also solved from the end state, for one-at-a-time effects.
+      reporter: progress.
+    """
+    problem = runner.problem
+    epochs = max(2, round(problem.epochs / 4))
+    annealed = runner.anneal(history.state, epochs, name="annealing", reporter=reporter)
+    some = jax.tree.map(lambda leaf: leaf[:twice_seeds], history.state)
+    twice = runner.anneal(some, 2 * epochs, name="annealing, twice as long", reporter=reporter)
+    shift = jax.jit(
+        lambda a, b, x, y: residual_shift(problem, a, b, x, y)
+        if problem.loss == "mse"
+        else (jnp.zeros(0), jnp.zeros(0))
+    )
+    seeds = history.first_bad.size
+    coherent, incoherent = [], []
+    for s in range(seeds):
+        with jax.default_matmul_precision(runner.precision):
+            mean, variance = shift(
+                seed_params(history.state, s), seed_params(annealed.state, s), runner.x, runner.y
+            )
+        coherent.append(np.asarray(mean))
+        incoherent.append(np.asarray(variance))
+    solved = []
+    if problem.net.head is not None and problem.net.inspect is not None and problem.loss == "mse":
+        for s in range(solve_seeds):
+            if history.first_bad[s] >= 0 or annealed.first_bad[s] >= 0:
+                continue
+            end = head_data(problem, seed_params(history.state, s)) if s < end_seeds else None
+            solved.append(
+                examine_head(
+                    s,
+                    head_data(problem, seed_params(annealed.state, s)),
+                    end=end,
+                    reporter=reporter,
+                    name=f"solving, seed {s + 1}/{solve_seeds}",
+                )
+            )
+    return Evidence(
+        history,
+        epochs,
+        annealed,
+        twice,
+        np.stack(coherent),
+        np.stack(incoherent),
+        tuple(solved),
+        constant_targets(problem),
+    )

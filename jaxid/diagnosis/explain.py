@@ -1,0 +1,224 @@
+"""The identity problem from a spec to everything that is said about it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxid.data.sources import Dataset
+from jaxid.diagnosis import conditioning, pictures
+from jaxid.diagnosis.budget import build_budget
+from jaxid.diagnosis.cost import Cost
+from jaxid.diagnosis.dead import dead_record
+from jaxid.diagnosis.evidence import Evidence, gather
+from jaxid.diagnosis.findings import build_findings
+from jaxid.diagnosis.points import classify
+from jaxid.diagnosis.predicted import predicted_ratio
+from jaxid.diagnosis.statistics import summary
+from jaxid.diagnosis.trials import Trial, TrialMode, run_trials, trial_record
+from jaxid.diagnosis.verdict import verdict_sentences
+from jaxid.diagnosis.well_posed import well_posedness
+from jaxid.experiment import IdentitySpec, build_problem, check_memory, provenance
+from jaxid.problem import Problem
+from jaxid.training.layout import choose_layout
+from jaxid.training.progress import SILENT, Reporter
+from jaxid.training.run import History, Runner
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run about to start: what it is and what it should take.
+
+    Attributes:
+      spec: resolved.
+      dataset, problem: its data and problem.
+      trials: how many remedies run.
+      spectrum_seeds: seeds whose exact spectra are computed.
+      solve_seeds: seeds whose last layers are solved.
+      predicted_seconds: the estimate made before the start.
+    """
+
+    spec: IdentitySpec
+    dataset: Dataset
+    problem: Problem
+    trials: TrialMode
+    spectrum_seeds: int
+    solve_seeds: int
+    predicted_seconds: float
+
+
+def make_plan(
+    spec: IdentitySpec, dataset: Dataset, *, trials: TrialMode, spectrum_seeds: int
+) -> Plan:
+    """Resolve, check memory, and estimate the time.
+
+    Raises:
+      InputError: if the seeds do not fit in memory.
+    """
+    spec = spec.resolved(dataset)
+    problem = build_problem(spec, dataset)
+    check_memory(problem, spec.seeds)
+    cost = Cost.of(spec, dataset)
+    solve = cost.solve_seeds()
+    seconds = cost.seconds(trials, spectrum_seeds, solve)
+    return Plan(
+        spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), solve, seconds
+    )
+
+
+def explain(
+    plan: Plan, reporter: Reporter = SILENT
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Train, measure, split the loss, try the remedies, conclude.
+
+    Returns:
+      (record, arrays): the diagnosis as JSON values and the arrays behind its figures.
+    """
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    spec, problem = plan.spec, plan.problem
+    width = spec.width or plan.dataset.train.shape[1]
+    layout = choose_layout(spec.layout, width)
+    runner = Runner(problem, layout, spec.precision)
+    history = runner.train(spec.seed_list, census=True, reporter=reporter)
+    finite = history.first_bad < 0
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "problem": spec.as_json() | {"examples": problem.examples, "layout_used": layout},
+        "predicted_seconds": plan.predicted_seconds,
+        "final": _final(history),
+        "non_finite": [
+            {"seed": int(seed), "step": int(step)}
+            for seed, step in zip(spec.seed_list, history.first_bad, strict=True)
+            if step >= 0
+        ],
+        "mape": _mape(history, plan.dataset),
+        "dead": dead_record(history, problem),
+    }
+    arrays = pictures.curves(history) | pictures.census(history, problem)
+    arrays |= pictures.final(history, problem) | pictures.images(history, problem, plan.dataset)
+    evidence = None
+    if finite.any():
+        evidence = gather(
+            runner,
+            history,
+            solve_seeds=plan.solve_seeds,
+            twice_seeds=plan.solve_seeds,
+            end_seeds=plan.spectrum_seeds if plan.solve_seeds < spec.seeds else spec.seeds,
+            reporter=reporter,
+        )
+    _analyse(plan, runner, history, evidence, record, arrays, reporter)
+    trials = run_trials(
+        spec,
+        plan.dataset,
+        history.step_original,
+        problem.steps_per_epoch,
+        plan.trials,
+        reporter,
+    )
+    _conclude(record, trials)
+    record["provenance"] = provenance(
+        spec.seed_list, started, round(time.perf_counter() - clock, 2)
+    ) | {"layout": layout, "trials": plan.trials}
+    return record, arrays
+
+
+def _analyse(
+    plan: Plan,
+    runner: Runner,
+    history: History,
+    evidence: Evidence | None,
+    record: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    reporter: Reporter,
+) -> None:
+    """Representation, spectra, budget, kind of point, well-posedness."""
+    representation, posed, posed_arrays = well_posedness(plan.spec, plan.problem, plan.dataset)
+    record |= posed
+    arrays |= posed_arrays
+    spectra = conditioning.measure(
+        runner, history, evidence, plan.spectrum_seeds, reporter
+    )
+    record["conditioning"] = spectra.record
+    arrays |= spectra.arrays
+    if evidence is None or not evidence.seeds:
+        reason = "every seed went non-finite" if evidence is None else "no last layer was solved"
+        record |= {"budget": None, "budget_reason": reason, "points": []}
+        return
+    budget = build_budget(evidence, representation, depth=plan.spec.depth)
+    budget["slow_modes_detail"] = spectra.modes
+    record["budget"] = budget
+    record["points"] = classify(
+        evidence,
+        least=spectra.least,
+        lambda_max=spectra.lambda_max,
+        null_dims=spectra.null_dims,
+        block=spectra.block,
+        lower_outputs_floor=0.0,
+    )
+    arrays |= pictures.floors(evidence, representation)
+
+
+def _conclude(record: dict[str, Any], trials: list[Trial]) -> None:
+    """Findings, prescriptions and the three sentences, from what is measured."""
+    budget = record.get("budget")
+    record["trials"] = [
+        trial_record(trial, predicted_ratio(trial.remedy.name, budget)) for trial in trials
+    ]
+    record["findings"] = build_findings(trials, budget)
+    helping = sorted(
+        (t for t in record["trials"] if t["verdict"] == "helps" and t["group"] != "control"),
+        key=lambda t: t["ratio"],
+    )
+    record["prescriptions"] = [
+        {
+            "name": t["name"],
+            "change": t["change"],
+            "predicted": t["predicted"],
+            "trial": {k: t[k] for k in ("before", "after", "ratio", "ci95", "seeds", "epochs")},
+        }
+        for t in helping
+    ]
+    record["certificate"] = None
+    record["verdict"] = verdict_sentences(record)
+
+
+def _final(history: History) -> dict[str, Any]:
+    train, test = history.train_end, history.test_end
+    final = {
+        "train_loss": summary(history.train[:, -1]),
+        "train_loss_end": summary(np.asarray(train.loss)),
+        "original_train_loss_end": summary(np.asarray(train.original_loss)),
+    }
+    if test is not None:
+        final |= {
+            "test_loss": summary(np.asarray(test.loss)),
+            "test_mape": summary(np.asarray(test.mape)),
+            "original_test_loss": summary(np.asarray(test.original_loss)),
+            "generalisation_gap": summary(np.asarray(test.loss) - np.asarray(train.loss)),
+        }
+    return final
+
+
+def _mape(history: History, dataset: Dataset) -> dict[str, Any] | None:
+    """Which share of the percentage error comes from targets that are zero."""
+    if history.test_end is None:
+        return None
+    total = np.asarray(history.test_end.mape, float)
+    zero = np.asarray(history.test_end.mape_zero, float)
+    finite = np.isfinite(total)
+    if not finite.any():
+        return None
+    mean = float(total[finite].mean())
+    return {
+        "total": mean,
+        "share_zero_targets": float(zero[finite].mean()) / mean if mean else None,
+        "without_zero_targets": float((total - zero)[finite].mean()),
+        "zero_share_of_targets": float(np.mean(dataset.test == 0)),
+        "floor": 1e-7,
+    }

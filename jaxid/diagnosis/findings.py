@@ -1,0 +1,172 @@
+"""Suspects tried: which are causes, which are not, and which act only together.
+
+cause: the 95 % interval of the counterfactual's log ratio lies wholly below a fall of 10 %.
+not a cause: wholly within +-10 %, and so does its joint effect with each confirmed cause,
+beyond that cause's own. Else uncertain, with the number of seeds that would decide. Two
+that act only together are one compound.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxid.diagnosis.prescriptions import pair_parts
+from jaxid.diagnosis.statistics import BAND, judge, seeds_to_decide, t_interval
+from jaxid.diagnosis.trials import Trial
+
+COUNTERFACTUALS: dict[str, str] = {
+    "linear output": "locked",
+    "decaying rate": "optimizer_noise",
+    "standardize": "conditioning",
+    "scale to 0..1": "input_scale",
+    "scale inputs to 0..1": "target_scale",
+    "scale to 0..1, eps inside": "place_of_eps",
+    "Adam": "weak_optimizer",
+    "4 x epochs": "too_few_steps",
+    "4 x batch": "batch_noise",
+    "He initialisation": "initialisation",
+    "residual": "composition_of_layers",
+}
+"""Which remedy is the counterfactual of which suspect."""
+
+_VERDICTS = {"helps": "cause", "nothing": "not_a_cause"}
+
+
+def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Findings, ranked: causes and compounds by effect, then uncertain ones, then the rest."""
+    by_name = {trial.remedy.name: trial for trial in trials if np.isfinite(trial.after).all()}
+    shares = {} if budget is None else {i["cause"]: i["share"] for i in budget["items"]}
+    findings = [
+        _single(suspect, by_name[name], shares.get(suspect))
+        for name, suspect in COUNTERFACTUALS.items()
+        if name in by_name
+    ]
+    compounds = [f for f in (_pair(t, by_name, shares) for t in trials) if f is not None]
+    confirmed = {f["causes"][0] for f in findings if f["verdict"] == "cause"}
+    _withdraw_acquittals(findings, trials, by_name, confirmed)
+    compound_members = {c for f in compounds for c in f["causes"]}
+    for finding in findings:
+        if finding["causes"][0] in compound_members and finding["verdict"] == "not_a_cause":
+            finding["verdict"] = "uncertain"
+            finding["evidence"]["why"] = "alone it does nothing; it acts in a compound"
+    order = {"cause": 0, "uncertain": 1, "not_a_cause": 2}
+    ranked = sorted(
+        [*compounds, *findings],
+        key=lambda f: (order[f["verdict"]], f["counterfactual"]["log_ratio"]),
+    )
+    for rank, finding in enumerate(ranked, start=1):
+        finding["rank"] = rank
+    return ranked
+
+
+def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:
+    ratios = trial.log_ratio
+    judged = judge(t_interval(ratios))
+    evidence: dict[str, Any] = {}
+    if judged == "harms":
+        evidence["why"] = "alone, the change makes it worse"
+    if judged == "uncertain":
+        evidence["seeds_to_decide"] = seeds_to_decide(ratios)
+    return {
+        "causes": [suspect],
+        "verdict": _VERDICTS.get(judged, "uncertain"),
+        "rank": None,
+        "share": share,
+        "interaction": None,
+        "evidence": evidence,
+        "counterfactual": _counterfactual(trial),
+    }
+
+
+def _pair(
+    trial: Trial, by_name: dict[str, Trial], shares: dict[str, float | None]
+) -> dict[str, Any] | None:
+    """A compound, where the pair helps, no part alone does, and the interaction is beyond
+    the band; None otherwise."""
+    parts = pair_parts(trial.remedy.name)
+    if trial.remedy.group != "pair" or parts is None or trial.remedy.name not in by_name:
+        return None
+    if any(part not in by_name or part not in COUNTERFACTUALS for part in parts):
+        return None
+    interaction = interaction_of(trial, by_name[parts[0]], by_name[parts[1]])
+    joint = judge(t_interval(trial.log_ratio))
+    alone = [judge(t_interval(by_name[part].log_ratio)) for part in parts]
+    together = interaction["ci95"] is not None and interaction["ci95"][1] < -BAND
+    if joint != "helps" or "helps" in alone or not together:
+        return None
+    causes = [COUNTERFACTUALS[part] for part in parts]
+    known = [shares[c] for c in causes if shares.get(c) is not None]
+    return {
+        "causes": causes,
+        "verdict": "cause",
+        "rank": None,
+        "share": sum(known) if known else None,  # type: ignore[arg-type]
+        "interaction": interaction,
+        "evidence": {
+            "alone": {
+                part: float(np.exp(by_name[part].log_ratio.mean())) for part in parts
+            },
+            "why": "neither change alone lowers the loss; both together do",
+        },
+        "counterfactual": _counterfactual(trial),
+    }
+
+
+def interaction_of(pair: Trial, a: Trial, b: Trial) -> dict[str, Any]:
+    """log ratio of the pair minus the sum of the singles', seed by seed, with its interval."""
+    values = pair.log_ratio - a.log_ratio - b.log_ratio
+    interval = t_interval(values)
+    ci = None if interval.low is None else [interval.low, interval.high]
+    return {"value": interval.mean, "ci95": ci}
+
+
+def _withdraw_acquittals(
+    findings: list[dict[str, Any]],
+    trials: list[Trial],
+    by_name: dict[str, Trial],
+    confirmed: set[str],
+) -> None:
+    """not_a_cause needs the joint effect with each confirmed cause to be nothing too."""
+    for finding in findings:
+        if finding["verdict"] != "not_a_cause" or not confirmed:
+            continue
+        suspect = finding["causes"][0]
+        tried: set[str] = set()
+        for trial in trials:
+            parts = pair_parts(trial.remedy.name)
+            if parts is None or trial.remedy.name not in by_name:
+                continue
+            causes = [COUNTERFACTUALS.get(part) for part in parts]
+            if suspect not in causes:
+                continue
+            other = parts[1 - causes.index(suspect)]
+            other_cause = COUNTERFACTUALS.get(other)
+            if other_cause not in confirmed or other not in by_name:
+                continue
+            tried.add(str(other_cause))
+            beyond = trial.log_ratio - by_name[other].log_ratio
+            if judge(t_interval(beyond)) != "nothing":
+                finding["verdict"] = "uncertain"
+                finding["evidence"]["why"] = f"it changes the effect of '{other}'"
+        untried = sorted(confirmed - tried - {suspect})
+        if untried and finding["verdict"] == "not_a_cause":
+            finding["evidence"]["not_tried_with"] = untried
+
+
+def _counterfactual(trial: Trial) -> dict[str, Any]:
+    interval = t_interval(trial.log_ratio)
+    ci = None
+    if interval.low is not None and interval.high is not None:
+        ci = [float(np.exp(interval.low)), float(np.exp(interval.high))]
+    return {
+        "change": trial.change,
+        "remedy": trial.remedy.name,
+        "before": float(trial.before.mean()),
+        "after": float(trial.after.mean()),
+        "ratio": float(np.exp(interval.mean)),
+        "log_ratio": interval.mean,
+        "ci95": ci,
+        "seeds": int(trial.after.size),
+    }

@@ -1,0 +1,132 @@
+"""The folk remedies: each is one change of the spec, with what it is held to cure.
+
+A remedy is a function spec -> spec. Singles change one thing; pairs change two at once,
+because two causes that hide each other show only together; controls change something at
+random, so that luck shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxid.experiment import IdentitySpec
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One change.
+
+    Attributes:
+      name: short, for tables and figures.
+      changes: spec fields and their new values; a callable value takes the resolved spec.
+      suspect: which suspect the change acquits or convicts.
+      group: single, pair or control.
+      note: what is particular about it.
+    """
+
+    name: str
+    changes: dict[str, Any]
+    suspect: str
+    group: Literal["single", "pair", "control"] = "single"
+    note: str = ""
+
+    def apply(self, spec: IdentitySpec) -> IdentitySpec:
+        """The changed spec; ``spec`` must be resolved."""
+        values = {k: v(spec) if callable(v) else v for k, v in self.changes.items()}
+        return dataclasses.replace(spec, **values)
+
+    def describe(self, spec: IdentitySpec) -> str:
+        """The change in words: field old -> new."""
+        after = self.apply(spec)
+        return ", ".join(
+            f"{key.replace('_', ' ')} {_text(getattr(spec, key))} -> {_text(getattr(after, key))}"
+            for key in self.changes
+        )
+
+    def is_change(self, spec: IdentitySpec) -> bool:
+        """Whether anything differs from the spec."""
+        return self.apply(spec) != spec
+
+
+SINGLES: tuple[Remedy, ...] = (
+    Remedy("scale to 0..1", {"scaling": "unit"}, "input scale", note="inputs and targets"),
+    Remedy(
+        "scale to 0..1, eps inside",
+        {"scaling": "unit", "eps_in_sqrt": True},
+        "place of eps",
+        note="inputs and targets; eps under the root",
+    ),
+    Remedy(
+        "scale inputs to 0..1",
+        {"input_scaling": "unit"},
+        "input scale",
+        note="inputs alone: the weights must grow by as much",
+    ),
+    Remedy("standardize", {"scaling": "standardized"}, "conditioning"),
+    Remedy("linear output", {"output_activation": "linear"}, "ReLU output"),
+    Remedy("leaky ReLU", {"output_activation": "leaky_relu", "activation": "leaky_relu"},
+           "ReLU output"),
+    Remedy("decaying rate", {"schedule": "linear"}, "constant rate"),
+    Remedy("rate / 10", {"learning_rate": lambda s: s.learning_rate / 10}, "constant rate"),
+    Remedy("4 x epochs", {"epochs": lambda s: 4 * s.epochs}, "too few steps"),
+    Remedy("4 x batch", {"batch_size": lambda s: 4 * s.batch_size}, "batch noise"),
+    Remedy("Adam", {"optimizer": "adam"}, "weak optimizer"),
+    Remedy("He initialisation", {"initializer": "he_normal"}, "initialisation"),
+    Remedy("orthogonal init", {"initializer": "orthogonal"}, "initialisation"),
+    Remedy("identity init", {"initializer": "identity"}, "initialisation",
+           note="starts at a solution where ReLU leaves the data unchanged"),
+    Remedy("residual", {"residual": True}, "composition of layers"),
+)
+
+_PARTS = {
+    "linear output": {"output_activation": "linear"},
+    "standardize": {"scaling": "standardized"},
+    "decaying rate": {"schedule": "linear"},
+    "Adam": {"optimizer": "adam"},
+}
+
+PAIRS: tuple[Remedy, ...] = tuple(
+    Remedy(f"{a} + {b}", {**_PARTS[a], **_PARTS[b]}, "compound", "pair")
+    for a in ("linear output", "standardize")
+    for b in ("decaying rate", "Adam")
+)
+"""{linear output, standardize} x {decaying rate, Adam}."""
+
+
+def controls(count: int = 3, seed: int = 0) -> tuple[Remedy, ...]:
+    """Random changes of the numbers that people turn: the rate by 10^U(-1, 1), the batch by
+    2^U{-2..2}, rho drawn from U(0.5, 0.99). One draw is one guess of a hyperparameter
+    search; a remedy is worth having if it beats them."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for i in range(count):
+        rate, power = float(10 ** rng.uniform(-1, 1)), int(rng.integers(-2, 3))
+        rho = round(float(rng.uniform(0.5, 0.99)), 3)
+        changes = {
+            "learning_rate": lambda s, r=rate: float(f"{s.learning_rate * r:.3g}"),
+            "batch_size": lambda s, p=power: max(1, round(s.batch_size * 2.0**p)),
+            "rho": rho,
+        }
+        drawn.append(Remedy(f"random change {i + 1}", changes, "luck", "control"))
+    return tuple(drawn)
+
+
+def remedies(spec: IdentitySpec) -> list[Remedy]:
+    """All that change something about this resolved spec."""
+    return [r for r in (*SINGLES, *PAIRS, *controls()) if r.is_change(spec)]
+
+
+def pair_parts(name: str) -> tuple[str, str] | None:
+    """The two singles that a pair is made of."""
+    parts = name.split(" + ")
+    return (parts[0], parts[1]) if len(parts) == 2 else None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "none" if value is None else str(value)

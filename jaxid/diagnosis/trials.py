@@ -1,0 +1,165 @@
+"""Counterfactual runs: the same seeds again with one thing changed.
+
+An effect is the log ratio, seed by seed, of the loss averaged over the last tenth of the
+steps (batch losses before each update, in original units, so that rescalings compare).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+
+from jaxid.data.sources import Dataset
+from jaxid.diagnosis.prescriptions import Remedy, remedies
+from jaxid.diagnosis.statistics import judge, seeds_to_decide, t_interval
+from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.training.layout import choose_layout
+from jaxid.training.progress import SILENT, Reporter
+from jaxid.training.run import Runner
+
+TrialMode: TypeAlias = Literal["none", "short", "full"]
+SHORT_SEEDS = 3
+SHORT_EPOCHS = {"mnist": 5}
+"""Epochs of a short trial where the data set's own number is too long for one."""
+
+
+class Trial(NamedTuple):
+    """One remedy's outcome.
+
+    Attributes:
+      remedy, change: what was changed, and in words.
+      before, after: (k,) losses of the paired seeds, original units.
+      first_bad: (k,), the step at which a seed went non-finite, -1 if never.
+      epochs: of the changed run; the reference is read at ``reference_epochs``.
+    """
+
+    remedy: Remedy
+    change: str
+    before: np.ndarray
+    after: np.ndarray
+    first_bad: np.ndarray
+    epochs: int
+    reference_epochs: int
+
+    @property
+    def log_ratio(self) -> np.ndarray:
+        """log(after / before) of the pairs that stayed finite."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.log(self.after) - np.log(self.before)
+        return ratio[np.isfinite(ratio)]
+
+
+def tail_mean(losses: np.ndarray) -> np.ndarray:
+    """Mean over the last tenth of the steps: (..., steps) -> (...)."""
+    return losses[..., -max(1, losses.shape[-1] // 10) :].mean(axis=-1)
+
+
+def trial_plan(spec: IdentitySpec, mode: TrialMode) -> tuple[int, int]:
+    """(seeds, epochs) of a trial of a resolved spec."""
+    assert spec.epochs is not None
+    if mode == "full":
+        return spec.seeds, spec.epochs
+    return min(SHORT_SEEDS, spec.seeds), min(spec.epochs, SHORT_EPOCHS.get(spec.data, spec.epochs))
+
+
+def run_trials(
+    spec: IdentitySpec,
+    dataset: Dataset,
+    reference: np.ndarray,
+    steps_per_epoch: int,
+    mode: TrialMode,
+    reporter: Reporter,
+) -> list[Trial]:
+    """Every remedy that changes something, on paired seeds.
+
+    Args:
+      spec: resolved.
+      dataset: its data.
+      reference: (S, steps) batch losses of the run itself, original units.
+      steps_per_epoch: of the run.
+      mode: none, short or full.
+      reporter: progress, one bar over all trials.
+    """
+    if mode == "none":
+        return []
+    seeds, epochs = trial_plan(spec, mode)
+    base = dataclasses.replace(spec, epochs=epochs, seeds=seeds)
+    before = tail_mean(reference[:seeds, : epochs * steps_per_epoch])
+    chosen = remedies(base)
+    trials: list[Trial] = []
+    with reporter.task("remedies", len(chosen)) as task:
+        for remedy in chosen:
+            changed = remedy.apply(base)
+            trials.append(_run_one(base, changed, remedy, dataset, before))
+            task.advance(1, remedy.name)
+            # Compiled programs of a trial are of no further use; on a small machine they add up.
+            jax.clear_caches()
+            gc.collect()
+    return trials
+
+
+def _run_one(
+    base: IdentitySpec,
+    changed: IdentitySpec,
+    remedy: Remedy,
+    dataset: Dataset,
+    before: np.ndarray,
+) -> Trial:
+    problem = build_problem(changed, dataset)
+    width = changed.width or dataset.train.shape[1]
+    runner = Runner(problem, choose_layout(changed.layout, width), changed.precision)
+    losses, first_bad = runner.losses(changed.seed_list, name=remedy.name, reporter=SILENT)
+    assert base.epochs is not None and changed.epochs is not None
+    return Trial(
+        remedy,
+        remedy.describe(base),
+        before,
+        tail_mean(losses),
+        first_bad,
+        changed.epochs,
+        base.epochs,
+    )
+
+
+def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
+    """A trial as the diagnosis' JSON has it."""
+    ratios = trial.log_ratio
+    bad = int(np.sum(~np.isfinite(trial.after)))
+    record: dict[str, Any] = {
+        "name": trial.remedy.name,
+        "change": trial.change,
+        "group": trial.remedy.group,
+        "suspect": trial.remedy.suspect,
+        "predicted": predicted,
+        "before": float(trial.before.mean()),
+        "after": None if bad else float(trial.after.mean()),
+        "seeds": int(trial.after.size),
+        "epochs": trial.epochs,
+        "reference_epochs": trial.reference_epochs,
+        "note": trial.remedy.note,
+    }
+    if bad:
+        first = int(np.min(trial.first_bad[trial.first_bad >= 0], initial=10**9))
+        record |= {
+            "ratio": None,
+            "log_ratio": None,
+            "ci95": None,
+            "verdict": "non_finite",
+            "note": f"{bad} of {trial.after.size} seeds went non-finite, the first at step {first}",
+        }
+        return record
+    interval = t_interval(ratios)
+    record |= {
+        "ratio": float(np.exp(interval.mean)),
+        "log_ratio": interval.mean,
+        "ci95": None
+        if interval.low is None or interval.high is None
+        else [float(np.exp(interval.low)), float(np.exp(interval.high))],
+        "verdict": judge(interval),
+        "seeds_to_decide": seeds_to_decide(ratios) if judge(interval) == "uncertain" else None,
+    }
+    return record

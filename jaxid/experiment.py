@@ -1,0 +1,302 @@
+"""From a spec to a Problem to a Run: the identity experiment with every choice a field.
+
+Every field of `IdentitySpec` is a flag of the command line, and every remedy is a change of
+its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import jax
+import psutil
+
+from jaxid import trees
+from jaxid.data.gaussian import GaussianSpec
+from jaxid.data.scaling import fit
+from jaxid.data.sources import Dataset, load
+from jaxid.errors import InputError
+from jaxid.nets.activations import ActivationName
+from jaxid.nets.init import InitializerName
+from jaxid.nets.mlp import identity_network
+from jaxid.problem import Problem
+from jaxid.training.layout import LayoutChoice
+from jaxid.training.optimizers import (
+    OptimizerName,
+    ScheduleName,
+    make_optimizer,
+    make_schedule,
+)
+
+ScalingName: TypeAlias = Literal["raw", "unit", "centered", "standardized", "whitened"]
+DataName: TypeAlias = Literal["digits", "mnist", "gaussian"]
+
+
+@dataclass(frozen=True)
+class IdentitySpec:
+    """The identity problem: learn f(x) = x.
+
+    Defaults are the question's: one dense ReLU layer as wide as the data, raw pixels, MSE,
+    RMSprop as Keras 2.2 had it.
+    """
+
+    data: DataName = "digits"
+    """Data set: digits (8x8, built in), mnist (28x28) or gaussian (made)."""
+    mnist_dir: Path | None = None
+    """Folder with the four official MNIST files (else JAXID_MNIST_DIR, else the network)."""
+    scaling: ScalingName = "raw"
+    """Map of inputs and targets before training."""
+    input_scaling: ScalingName | None = None
+    """Map of the inputs alone; the targets then keep --scaling."""
+    depth: int = 1
+    """Number of dense layers."""
+    width: int | None = None
+    """Hidden width; the number of features if not given."""
+    activation: ActivationName = "relu"
+    """Hidden activation."""
+    output_activation: ActivationName = "relu"
+    """Activation of the last layer."""
+    initializer: InitializerName = "glorot_uniform"
+    """Initialiser of the kernels; biases start at 0."""
+    use_bias: bool = True
+    """Whether layers have biases."""
+    residual: bool = False
+    """Whether layers of equal width in and out add their input to their output."""
+    optimizer: OptimizerName = "rmsprop"
+    """Update rule."""
+    learning_rate: float = 1e-3
+    """Step size eta."""
+    schedule: ScheduleName = "constant"
+    """Course of the learning rate over the run."""
+    warmup_steps: int = 0
+    """Steps of linear warm-up."""
+    rho: float = 0.9
+    """RMSprop's decay of the second moment."""
+    beta1: float = 0.9
+    """Adam's decay of the first moment."""
+    beta2: float = 0.999
+    """Adam's decay of the second moment."""
+    eps: float = 1e-7
+    """Added to the root of the second moment (rmsprop, adam)."""
+    eps_in_sqrt: bool = False
+    """Add eps inside the root instead (Keras 3, optax.rmsprop's default)."""
+    momentum: float = 0.0
+    """Momentum of sgd and rmsprop."""
+    nesterov: bool = False
+    """Nesterov's form of the momentum."""
+    batch_size: int | None = None
+    """Examples per step; 32 for digits, 128 for mnist if not given."""
+    epochs: int | None = None
+    """Passes over the training set; 200 for digits, 20 for mnist if not given."""
+    seeds: int = 10
+    """Number of seeds."""
+    first_seed: int = 0
+    """Seeds are first_seed, first_seed + 1, ..."""
+    layout: LayoutChoice = "auto"
+    """Seeds one after another or vmapped, in one program; auto reads the committed table."""
+    precision: Literal["highest", "high", "default"] = "highest"
+    """Matmul precision on accelerators; highest is true float32."""
+    features: int = 64
+    """Gaussian data: number of features."""
+    examples: int = 2000
+    """Gaussian data: training examples."""
+    kappa: float = 1e3
+    """Gaussian data: condition number of the covariance."""
+    mean: float = 0.0
+    """Gaussian data: mean of every feature."""
+    degrees_of_freedom: float = float("inf")
+    """Gaussian data: tail weight, Student's nu > 2; inf is normal."""
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None:
+            _at_least("epochs", self.epochs, 1)
+        if self.batch_size is not None:
+            _at_least("batch-size", self.batch_size, 1)
+        if self.width is not None:
+            _at_least("width", self.width, 1)
+        for name in ("depth", "seeds", "features", "examples"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("warmup-steps", self.warmup_steps, 0)
+        _at_least("first-seed", self.first_seed, 0)
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError(
+                f"--learning-rate is {self.learning_rate}; give a positive number, e.g. 1e-3"
+            )
+        if not 0 <= self.eps < float("inf"):
+            raise InputError(f"--eps is {self.eps}; give a number of 0 or more, e.g. 1e-7")
+        for name in ("rho", "beta1", "beta2", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(
+                    f"--{name} is {getattr(self, name)}; give a number from 0 to below 1"
+                )
+        if not self.degrees_of_freedom > 2:
+            raise InputError(
+                f"--degrees-of-freedom is {self.degrees_of_freedom}; the covariance exists only "
+                "above 2"
+            )
+        if not 1 <= self.kappa < float("inf"):
+            raise InputError(f"--kappa is {self.kappa}; a condition number is 1 or more")
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, in order."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def resolved(self, dataset: Dataset) -> IdentitySpec:
+        """The same with the data set's defaults filled in."""
+        return dataclasses.replace(
+            self,
+            batch_size=self.batch_size or dataset.defaults["batch_size"],
+            epochs=self.epochs or dataset.defaults["epochs"],
+            width=self.width or dataset.train.shape[1],
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON values; paths as text without their folders' names."""
+        values = dataclasses.asdict(self)
+        values["mnist_dir"] = None if self.mnist_dir is None else str(self.mnist_dir)
+        return values
+
+
+def load_data(spec: IdentitySpec, report: Any = None) -> Dataset:
+    """The data set that a spec names."""
+    gaussian = GaussianSpec(
+        features=spec.features,
+        examples=spec.examples,
+        kappa=spec.kappa,
+        mean=spec.mean,
+        degrees_of_freedom=spec.degrees_of_freedom,
+    )
+    return load(spec.data, mnist_dir=spec.mnist_dir, gaussian=gaussian, report=report)
+
+
+def build_problem(spec: IdentitySpec, dataset: Dataset) -> Problem:
+    """The Problem of a spec on its data.
+
+    ``scaling`` maps inputs and targets by one map fitted on the training inputs;
+    ``input_scaling``, where given, replaces it for the inputs.
+    """
+    spec = spec.resolved(dataset)
+    assert spec.batch_size is not None and spec.epochs is not None
+    steps = -(-dataset.train.shape[0] // spec.batch_size) * spec.epochs
+    rate = make_schedule(spec.schedule, spec.learning_rate, steps, spec.warmup_steps)
+    optimizer = make_optimizer(
+        spec.optimizer,
+        rate,
+        rho=spec.rho,
+        beta1=spec.beta1,
+        beta2=spec.beta2,
+        eps=spec.eps,
+        eps_in_sqrt=spec.eps_in_sqrt,
+        momentum=spec.momentum,
+        nesterov=spec.nesterov,
+    )
+    model = identity_network(
+        dataset.train.shape[1],
+        width=spec.width,
+        depth=spec.depth,
+        activation=spec.activation,
+        output_activation=spec.output_activation,
+        init=spec.initializer,
+        use_bias=spec.use_bias,
+        residual=spec.residual,
+    )
+    target_map = None if spec.scaling == "raw" else fit(spec.scaling, dataset.train)
+    input_map = target_map
+    if spec.input_scaling is not None:
+        raw = spec.input_scaling == "raw"
+        input_map = None if raw else fit(spec.input_scaling, dataset.train)
+    return Problem(
+        model=model,
+        loss="mse",
+        train=(dataset.train, None),
+        test=(dataset.test, None),
+        optimizer=optimizer,
+        batch_size=spec.batch_size,
+        epochs=spec.epochs,
+        input_map=input_map,
+        target_map=target_map,
+    )
+
+
+def training_bytes(problem: Problem, seeds: int) -> int:
+    """Bytes that training needs: data, then per seed parameters, gradient, moments, one
+    evaluation chunk; from shapes alone."""
+    params = jax.eval_shape(problem.init, jax.random.key(0))
+    opt_state = jax.eval_shape(problem.optimizer.init, params)
+    per_seed = 3 * trees.nbytes(params) + 2 * trees.nbytes(opt_state)
+    data = sum(part[0].nbytes for part in (problem.train, problem.test) if part is not None)
+    return data + seeds * per_seed + 400_000_000
+
+
+def check_memory(problem: Problem, seeds: int, available: int | None = None) -> None:
+    """Refuse before anything is allocated.
+
+    Raises:
+      InputError: naming how many seeds would fit.
+    """
+    if available is None:
+        stats = jax.devices()[0].memory_stats()
+        limit = (stats or {}).get("bytes_limit")
+        available = int(limit) if limit else psutil.virtual_memory().available
+    need, one = training_bytes(problem, seeds), training_bytes(problem, 1)
+    if need <= available:
+        return
+    per_seed = training_bytes(problem, 2) - one
+    fit_seeds = max(0, 1 + (available - one) // per_seed)
+    advice = f"use --seeds {fit_seeds} or fewer" if fit_seeds else "use a smaller --width"
+    raise InputError(
+        f"{seeds} seeds need {need / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {advice}"
+    )
+
+
+def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
+    """Where a result comes from: git hash, command line, versions, device, time."""
+    device = jax.devices()[0]
+    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
+    return {
+        "git": _git_hash(),
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": {name: _version(name) for name in packages}
+        | {"python": ".".join(map(str, sys.version_info[:3]))},
+        "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
+        "dtype": "float32 training, float64 curvature",
+        "seeds": seeds,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_hash() -> str | None:
+    """The commit that the package's own source is at, None outside a checkout."""
+    folder = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"--{name} is {value}; it must be {least} or more")

@@ -1,0 +1,1 @@
+"""Linear algebra that knows no networks: Gram matrices, spectra, Krylov methods."""

@@ -1,0 +1,165 @@
+"""One Model for Flax NNX, Flax Linen and plain (init, apply) pairs."""
+
+from __future__ import annotations
+
+import inspect as python_inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flax import linen, nnx
+
+from jaxid.errors import InputError
+from jaxid.types import ApplyFn, Array, Key, Params
+
+
+class Inspection(NamedTuple):
+    """One forward pass with its insides showing.
+
+    Attributes:
+      outputs: (batch, m).
+      preactivations: one (batch, width) array per layer, input side first; the last is
+        the output layer's.
+      features: the last dense layer's input, (batch, p).
+      skip: what is added to the output after its activation, (batch, m), or None.
+    """
+
+    outputs: Array
+    preactivations: tuple[Array, ...]
+    features: Array
+    skip: Array | None
+
+
+class Head(NamedTuple):
+    """The last dense layer: outputs = activation(features @ kernel + bias) (+ skip).
+
+    Attributes:
+      get: params -> (kernel (p, m), bias (m,) or None).
+      put: (params, kernel, bias or None) -> params with that layer replaced.
+      activation: its name in `jaxid.nets.activations.ACTIVATIONS`.
+    """
+
+    get: Callable[[Params], tuple[Array, Array | None]]
+    put: Callable[[Params, Array, Array | None], Params]
+    activation: str
+
+
+class Model(NamedTuple):
+    """A network as pure functions.
+
+    Attributes:
+      init: (key, example inputs (batch, ...)) -> params.
+      apply: (params, inputs) -> outputs (batch, m).
+      inspect: (params, inputs) -> Inspection, where the insides are known.
+      head: the last dense layer, where there is one.
+      activations: each layer's activation name, where known (() otherwise).
+    """
+
+    init: Callable[[Key, Array], Params]
+    apply: ApplyFn
+    inspect: Callable[[Params, Array], Inspection] | None = None
+    head: Head | None = None
+    activations: tuple[str, ...] = ()
+
+
+def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
+    """A Model from a factory of NNX modules, ``factory(rngs) -> module``.
+
+    Parameters are the module's `nnx.Param` state as a plain pytree. Other state (batch
+    statistics, dropout keys) is rebuilt from a fixed key and held constant.
+
+    Raises:
+      TypeError: if the factory does not return an `nnx.Module`.
+    """
+    # Abstract evaluation: the structure without allocating a single weight.
+    template = nnx.eval_shape(lambda: _checked(factory(nnx.Rngs(0))))
+    structure, _, abstract_rest = nnx.split(template, nnx.Param, ...)
+    has_rest = bool(nnx.to_pure_dict(abstract_rest))
+
+    def init(key: Key, inputs: Array) -> Params:
+        del inputs
+        _, params, _ = nnx.split(factory(nnx.Rngs(key)), nnx.Param, ...)
+        return nnx.to_pure_dict(params)
+
+    def rebuild(params: Params) -> nnx.Module:
+        _, state, rest = nnx.split(template, nnx.Param, ...)
+        if has_rest:
+            _, _, rest = nnx.split(factory(nnx.Rngs(0)), nnx.Param, ...)
+        nnx.replace_by_pure_dict(state, params)
+        return nnx.merge(structure, state, rest)
+
+    def apply(params: Params, inputs: Array) -> Array:
+        module: Any = rebuild(params)
+        return module(inputs)
+
+    inspect = None
+    if hasattr(template, "inspect"):
+
+        def inspect(params: Params, inputs: Array) -> Inspection:
+            module: Any = rebuild(params)
+            return module.inspect(inputs)
+
+    return Model(
+        init,
+        apply,
+        inspect,
+        getattr(template, "head", None),
+        tuple(getattr(template, "activation_names", ())),
+    )
+
+
+def from_linen(module: linen.Module) -> Model:
+    """A Model from a Linen module whose only collection that learns is ``params``.
+
+    Other collections keep the values that ``init`` gives them.
+    """
+    fixed: dict[str, Any] = {}
+
+    def init(key: Key, inputs: Array) -> Params:
+        variables = dict(module.init(key, inputs))
+        params = variables.pop("params")
+        fixed.clear()
+        fixed.update(variables)
+        return params
+
+    def apply(params: Params, inputs: Array) -> Array:
+        outputs = module.apply({"params": params, **fixed}, inputs)
+        if isinstance(outputs, tuple):
+            raise InputError("the Linen module returns a tuple; return the outputs alone")
+        return outputs
+
+    return Model(init, apply)
+
+
+def as_model(model: Any) -> Model:
+    """Whatever a user holds as a `Model`: a Model, a Linen module, a factory of NNX
+    modules, or an (init, apply) pair.
+
+    Raises:
+      InputError: for anything else, naming what is accepted.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, linen.Module):
+        return from_linen(model)
+    if isinstance(model, tuple) and len(model) == 2 and all(callable(f) for f in model):
+        return Model(*model)
+    if isinstance(model, nnx.Module):
+        raise InputError(
+            "model is an NNX module already built; pass a factory so that every seed gets "
+            "its own parameters, e.g. model=lambda rngs: MyModule(rngs=rngs)"
+        )
+    if callable(model) and len(python_inspect.signature(model).parameters) >= 1:
+        return from_nnx(model)
+    raise InputError(
+        f"model is a {type(model).__name__}; pass a factory of NNX modules taking rngs, "
+        "a Linen module, or jaxid.Model(init, apply)"
+    )
+
+
+def _checked(module: Any) -> nnx.Module:
+    if not isinstance(module, nnx.Module):
+        raise InputError(
+            f"the model factory returned a {type(module).__name__}, not an nnx.Module; "
+            "return the module itself"
+        )
+    return module

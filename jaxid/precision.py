@@ -1,0 +1,30 @@
+"""Scoped numerical precision: float64 where exactness is claimed, never switched on globally."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """Double precision for the block, on every JAX that jaxid supports.
+
+    `jax.enable_x64` is the context manager from JAX 0.8 on; before that it lived in
+    `jax.experimental`.
+    """
+    if hasattr(jax, "enable_x64"):
+        manager = jax.enable_x64(True)
+    else:  # pragma: no cover - older JAX
+        from jax.experimental import enable_x64
+
+        manager = enable_x64()
+    with manager:
+        yield
+
+
+def matmul_precision(name: str) -> contextlib.AbstractContextManager[object]:
+    """The matmul precision for the block ("highest" is true float32 on accelerators)."""
+    return jax.default_matmul_precision(name)

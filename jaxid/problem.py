@@ -1,0 +1,192 @@
+"""Problem: a model, a loss, data, an optimizer, a budget; and the only home of the
+loss's conventions.
+
+The loss is the mean over examples and outputs of (f(x) - y)^2, as Keras' ``mse``: there is
+no 1/2 anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxid.errors import InputError
+from jaxid.nets.adapters import Model, as_model
+from jaxid.types import Array, LossFn, Params
+
+
+class AffineMap(Protocol):
+    """An invertible map of features, e.g. `jaxid.data.scaling.Scaling`."""
+
+    def apply(self, x: Array) -> Array:
+        """Original units to training units, float32."""
+        ...
+
+    def invert(self, z: Array) -> Array:
+        """Training units to original units."""
+        ...
+
+
+def squared_error(outputs: Array, targets: Array) -> Array:
+    """Mean over outputs of (f - y)^2, per example: (batch, m), (batch, m) -> (batch,)."""
+    return jnp.mean(jnp.square(outputs - targets), axis=tuple(range(1, outputs.ndim)))
+
+
+def cross_entropy(outputs: Array, targets: Array) -> Array:
+    """Softmax cross-entropy of logits; integer targets (batch,) or one-hot (batch, m)."""
+    if targets.ndim == outputs.ndim:
+        return optax.softmax_cross_entropy(outputs, targets)
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, targets.astype(jnp.int32))
+
+
+LOSSES: dict[str, LossFn] = {"mse": squared_error, "cross_entropy": cross_entropy}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be learned, by what, how.
+
+    Args:
+      model: a factory of NNX modules taking rngs, a Linen module, or `Model`(init, apply).
+      loss: "mse", "cross_entropy", or f(outputs, targets) -> (batch,).
+      train: (x, y), arrays of equal length, kept on the device in their own dtype (uint8
+        stays uint8); y = None means the identity target y = x.
+      test: the same, optional.
+      optimizer: any Optax chain.
+      batch_size: examples per step; the last, smaller batch of an epoch is kept.
+      epochs: passes over the training set, reshuffled each time.
+      input_map, target_map: applied to x and y on the device (None: float32 as they are).
+        Losses are in training units; metrics also come in the original ones.
+
+    Raises:
+      InputError: for empty or unequal arrays, an unknown loss, or a budget below 1.
+
+    Example:
+      >>> problem = Problem(model=lambda rngs: nnx.Linear(4, 4, rngs=rngs), train=(x, None),
+      ...                   optimizer=optax.sgd(0.1))
+    """
+
+    model: Any
+    train: tuple[Any, Any]
+    optimizer: optax.GradientTransformation
+    loss: str | LossFn = "mse"
+    test: tuple[Any, Any] | None = None
+    batch_size: int = 128
+    epochs: int = 20
+    input_map: AffineMap | None = None
+    target_map: AffineMap | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", as_model(self.model))
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise InputError(f"loss {self.loss!r} is unknown; use one of {', '.join(LOSSES)}")
+        if self.batch_size < 1 or self.epochs < 1:
+            raise InputError(
+                f"batch_size is {self.batch_size} and epochs {self.epochs}; both must be 1 or more"
+            )
+        for name, part in (("train", self.train), ("test", self.test)):
+            _check_arrays(name, part)
+
+    @property
+    def net(self) -> Model:
+        """The model after adaptation."""
+        return self.model
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the target is the input itself."""
+        return self.train[1] is None
+
+    @property
+    def examples(self) -> int:
+        """n, the number of training examples."""
+        return int(np.shape(self.train[0])[0])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """ceil(n / batch_size)."""
+        return -(-self.examples // self.batch_size)
+
+    @property
+    def loss_fn(self) -> LossFn:
+        """(outputs, targets) -> per-example loss."""
+        return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+
+    def inputs(self, x: Array) -> Array:
+        """What the model sees: x in training units, float32."""
+        return _mapped(self.input_map, x)
+
+    def targets(self, x: Array, y: Array | None) -> Array:
+        """What the model should give: y (or x, for the identity) in training units."""
+        raw = x if y is None else y
+        if self.loss == "cross_entropy":
+            return raw
+        return _mapped(self.target_map, raw)
+
+    def original(self, outputs: Array) -> Array:
+        """Outputs or targets mapped back to original units."""
+        return outputs if self.target_map is None else self.target_map.invert(outputs)
+
+    def original_loss(self, outputs: Array, targets: Array) -> Array:
+        """The per-example loss in original units, (batch,)."""
+        if self.target_map is None or self.loss != "mse":
+            return self.loss_fn(outputs, targets)
+        return squared_error(self.original(outputs), self.original(targets))
+
+    def batch_loss(
+        self, params: Params, x: Array, y: Array | None, weights: Array
+    ) -> tuple[Array, Array]:
+        """Weighted mean loss over a batch: sum_i w_i l_i / sum_i w_i.
+
+        Args:
+          params: the model's parameters.
+          x, y: a batch in stored units.
+          weights: (batch,), 0 for padding.
+
+        Returns:
+          (loss in training units, the same in original units), scalars.
+        """
+        outputs = self.net.apply(params, self.inputs(x))
+        targets = self.targets(x, y)
+        mean = _weighted_mean(self.loss_fn(outputs, targets), weights)
+        if self.target_map is None or self.loss != "mse":
+            return mean, mean
+        original = _weighted_mean(self.original_loss(outputs, targets), weights)
+        return mean, jax.lax.stop_gradient(original)
+
+    def init(self, key: jax.Array) -> Params:
+        """Parameters drawn from the key."""
+        example = self.inputs(jnp.asarray(self.train[0][:1]))
+        return self.net.init(key, example)
+
+
+def _mapped(affine: AffineMap | None, x: Array) -> Array:
+    if affine is None:
+        return x.astype(jnp.float32) if not jnp.issubdtype(x.dtype, jnp.floating) else x
+    return affine.apply(x)
+
+
+def _weighted_mean(values: Array, weights: Array) -> Array:
+    # where, not a product: a padded row must not carry a NaN into the sum.
+    return jnp.sum(jnp.where(weights > 0, values * weights, 0.0)) / jnp.sum(weights)
+
+
+def _check_arrays(name: str, part: tuple[Any, Any] | None) -> None:
+    if part is None:
+        return
+    x, y = part
+    if np.ndim(x) < 2 or np.shape(x)[0] < 1:
+        raise InputError(
+            f"{name} inputs have shape {np.shape(x)}; they need (examples, features), not empty"
+        )
+    if y is not None and np.shape(y)[0] != np.shape(x)[0]:
+        raise InputError(
+            f"{name} has {np.shape(x)[0]} inputs and {np.shape(y)[0]} targets; give one per input"
+        )
+
+

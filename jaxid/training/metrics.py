@@ -1,0 +1,152 @@
+"""Full passes over a data set: losses by output, errors in original units, units that fire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxid.problem import Problem
+from jaxid.types import Array, Params
+
+MAPE_FLOOR = 1e-7
+"""Keras' epsilon in mean_absolute_percentage_error: 100 mean |y - f| / max(|y|, 1e-7)."""
+
+
+class Evaluation(NamedTuple):
+    """Means over a data set at one set of parameters (float32).
+
+    Attributes:
+      loss: mean loss in training units, scalar.
+      output_loss: the mean squared error of each output, (m,), training units; its mean is
+        ``loss`` for MSE. Empty for other losses.
+      original_loss: mean loss in original units.
+      mape: Keras' mean absolute percentage error, original units.
+      mape_zero: the part of ``mape`` from targets that are zero.
+      fires: for each layer, on how many examples each unit's pre-activation is above 0,
+        tuple of (width,) int32; () for a model without `inspect`.
+    """
+
+    loss: Array
+    output_loss: Array
+    original_loss: Array
+    mape: Array
+    mape_zero: Array
+    fires: tuple[Array, ...]
+
+
+def make_evaluate(
+    problem: Problem, chunk: int = 2000
+) -> Callable[[Params, Array, Array | None], Evaluation]:
+    """The evaluation of a problem as a pure function (params, x, y) -> Evaluation.
+
+    Examples are streamed in equal chunks by `jax.lax.scan`; the last one is padded by
+    wrapping round and masked.
+
+    Args:
+      problem: gives the model, the loss and the units.
+      chunk: examples per chunk; 2000 x 784 float32 is 6 MB a layer.
+    """
+    elementwise = problem.loss == "mse"
+
+    def evaluate(params: Params, x: Array, y: Array | None) -> Evaluation:
+        n = x.shape[0]
+        size = min(chunk, n)
+        chunks = -(-n // size)
+
+        def accumulate(totals: Evaluation, index: Array) -> tuple[Evaluation, None]:
+            rows = index * size + jnp.arange(size)
+            valid = rows < n
+            rows = jnp.where(valid, rows, 0)
+            part = _sums(problem, params, x[rows], None if y is None else y[rows], valid)
+            return jax.tree.map(jnp.add, totals, part), None
+
+        first = jax.eval_shape(
+            lambda: _sums(
+                problem,
+                params,
+                x[:size],
+                None if y is None else y[:size],
+                jnp.ones((size,), bool),
+            )
+        )
+        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), first)
+        sums, _ = jax.lax.scan(accumulate, zero, jnp.arange(chunks))
+        scale = 1.0 / n
+        means = jax.tree.map(lambda leaf: leaf * scale, sums._replace(fires=()))
+        if elementwise:
+            # The mean of the outputs' losses, so that parts sum to the whole to rounding.
+            means = means._replace(loss=jnp.mean(means.output_loss))
+        return means._replace(fires=sums.fires)
+
+    return evaluate
+
+
+def _sums(
+    problem: Problem, params: Params, x: Array, y: Array | None, valid: Array
+) -> Evaluation:
+    inputs = problem.inputs(x)
+    if problem.net.inspect is None:
+        outputs, preactivations = problem.net.apply(params, inputs), ()
+    else:
+        inspection = problem.net.inspect(params, inputs)
+        outputs, preactivations = inspection.outputs, inspection.preactivations
+    targets = problem.targets(x, y)
+    keep = valid.astype(jnp.float32)
+
+    def total(per_example: Array) -> Array:
+        return jnp.sum(jnp.where(valid, per_example, 0.0))
+
+    fires = tuple(
+        jnp.sum((z > 0) & valid.reshape(-1, *[1] * (z.ndim - 1)), axis=0, dtype=jnp.int32)
+        for z in preactivations
+    )
+    if problem.loss != "mse":
+        loss = total(problem.loss_fn(outputs, targets))
+        zero = jnp.zeros(())
+        return Evaluation(loss, jnp.zeros((0,)), loss, zero, zero, fires)
+    squares = jnp.square(outputs - targets)
+    output_loss = jnp.einsum("i,ij->j", keep, squares)
+    f, truth = problem.original(outputs), problem.original(targets)
+    relative = 100.0 * jnp.abs(f - truth) / jnp.maximum(jnp.abs(truth), MAPE_FLOOR)
+    mape_rows = jnp.mean(relative, axis=1)
+    mape_zero_rows = jnp.mean(jnp.where(jnp.abs(truth) <= MAPE_FLOOR, relative, 0.0), axis=1)
+    return Evaluation(
+        jnp.sum(output_loss) / outputs.shape[1],
+        output_loss,
+        total(jnp.mean(jnp.square(f - truth), axis=1)),
+        total(mape_rows),
+        total(mape_zero_rows),
+        fires,
+    )
+
+
+def residual_shift(
+    problem: Problem, a: Params, b: Params, x: Array, y: Array | None, chunk: int = 2000
+) -> tuple[Array, Array]:
+    """Coherent and incoherent size of f_a - f_b over a data set, by output.
+
+    With d_ij = f_a(x_i)_j - f_b(x_i)_j: (mean_i d_ij)^2 and var_i d_ij, each (m,); their
+    sum averaged over j is the mean square of the difference. The loss drops out of the
+    difference of residuals because both are against the same target.
+    """
+    del y
+    n = x.shape[0]
+    size = min(chunk, n)
+
+    def accumulate(totals: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
+        rows = index * size + jnp.arange(size)
+        valid = (rows < n).astype(jnp.float32)
+        inputs = problem.inputs(x[jnp.where(rows < n, rows, 0)])
+        d = problem.net.apply(a, inputs) - problem.net.apply(b, inputs)
+        first = jnp.einsum("i,ij->j", valid, d)
+        second = jnp.einsum("i,ij->j", valid, jnp.square(d))
+        return (totals[0] + first, totals[1] + second), None
+
+    m = jax.eval_shape(problem.net.apply, a, problem.inputs(x[:1])).shape[1]
+    zero = (jnp.zeros((m,)), jnp.zeros((m,)))
+    (first, second), _ = jax.lax.scan(accumulate, zero, jnp.arange(-(-n // size)))
+    mean = first / n
+    return jnp.square(mean), second / n - jnp.square(mean)

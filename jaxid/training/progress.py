@@ -1,0 +1,88 @@
+"""Progress on a terminal, by rich; silent anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Task(Protocol):
+    """One piece of work under way."""
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Report ``steps`` more done, with a short note such as the loss."""
+        ...
+
+
+class Reporter(Protocol):
+    """Opens tasks. `silent` and `terminal` are the two that exist."""
+
+    def task(self, name: str, total: float) -> contextlib.AbstractContextManager[Task]:
+        """A task of ``total`` steps for the length of a with block."""
+        ...
+
+
+class _SilentTask:
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Say nothing."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: float) -> Iterator[Task]:
+        """A task that says nothing."""
+        del name, total
+        yield _SilentTask()
+
+
+class _BarTask:
+    def __init__(self, progress: Progress, name: str, total: float) -> None:
+        self._progress = progress
+        self._id = progress.add_task(name, total=total, note="")
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Move the bar."""
+        self._progress.update(self._id, advance=steps, note=note)
+
+
+class Bars:
+    """One rich bar per task, on stderr: name, bar, count, note (loss), time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: float) -> Iterator[Task]:
+        """A bar that stays on the screen once full."""
+        columns = (
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=False) as progress:
+            yield _BarTask(progress, name, total)
+
+
+def terminal(console: Console | None = None) -> Reporter:
+    """Bars on a terminal; silence when stderr is not one."""
+    console = console or Console(stderr=True)
+    return Bars(console) if console.is_terminal else Silent()
+
+
+SILENT: Reporter = Silent()

@@ -1,0 +1,37 @@
+"""Protocols and small records that every floor shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+
+Array: TypeAlias = jax.Array
+Key: TypeAlias = jax.Array
+"""A typed PRNG key (`jax.random.key`)."""
+Params: TypeAlias = Any
+"""A pytree of arrays in the model's own layout."""
+ApplyFn: TypeAlias = Callable[[Params, Array], Array]
+"""(params, inputs (batch, ...)) -> outputs (batch, m)."""
+LossFn: TypeAlias = Callable[[Array, Array], Array]
+"""(outputs (batch, m), targets (batch, m)) -> loss of each example, (batch,)."""
+MatVec: TypeAlias = Callable[[Params, Params], Params]
+"""(params, v) -> A(params) v. Parameters are explicit so that one trace serves all seeds."""
+
+
+class Estimate(NamedTuple):
+    """A number that says how far it can be trusted.
+
+    Attributes:
+      value: the estimate; None where there is none (``method`` then says why).
+      error: a standard error (sampled), a residual bound (iterated), or the
+        rounding bound (exact); None where it is unknown.
+      converged: whether the method met its own tolerance.
+      method: how it was obtained, in words.
+    """
+
+    value: float | None
+    error: float | None
+    converged: bool
+    method: str

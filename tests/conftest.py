@@ -1,0 +1,30 @@
+"""Strict JAX for every test: no implicit rank promotion, two CPU devices, float32 by default."""
+
+from __future__ import annotations
+
+import os
+
+# Both must be set before JAX is imported.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+_DEVICES = "--xla_force_host_platform_device_count=2"
+if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
+
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxid.data import idx
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> str:
+    """A folder with the four official files, or a skip that says how to name one."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+    for folder in filter(None, (os.environ.get("JAXID_MNIST_DIR"), str(beside))):
+        if all((Path(folder) / name).is_file() for name in idx.FILES):
+            return folder
+    pytest.skip("no MNIST here: JAXID_MNIST_DIR names no folder with the four official files")
