@@ -30,6 +30,16 @@ figures: $(STAMP) ## every figure from full runs; hours on 2 cores, MNIST needed
 	for script in scripts/[a-z]*.py; do \
 	  case $$script in scripts/common.py) ;; *) $(BIN)/python $$script || exit 1;; esac; done
 
+.venv-keras/bin/python:
+	$(PYTHON) -m venv .venv-keras
+	.venv-keras/bin/python -m pip install --quiet --disable-pip-version-check keras jax
+
+bench-keras: $(STAMP) .venv-keras/bin/python ## seconds per epoch beside Keras 3 on JAX (MNIST)
+	$(BIN)/python scripts/bench/keras_epoch.py --python .venv-keras/bin/python
+
+bench-layouts: $(STAMP) ## seconds per seed and epoch, in turn and vmapped
+	$(BIN)/python scripts/bench/layouts.py
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "jaxid needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -143,6 +144,8 @@ class IdentitySpec:
             )
         if not 1 <= self.kappa < float("inf"):
             raise InputError(f"--kappa is {self.kappa}; a condition number is 1 or more")
+        if not math.isfinite(self.mean):
+            raise InputError(f"--mean is {self.mean}; give a finite number")
 
     @property
     def seed_list(self) -> list[int]:
@@ -159,9 +162,11 @@ class IdentitySpec:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as JSON values; paths as text without their folders' names."""
+        """The fields as JSON values: paths without their folders' names, infinity as null."""
         values = dataclasses.asdict(self)
-        values["mnist_dir"] = None if self.mnist_dir is None else str(self.mnist_dir)
+        values["mnist_dir"] = None if self.mnist_dir is None else self.mnist_dir.name
+        if math.isinf(self.degrees_of_freedom):
+            values["degrees_of_freedom"] = None
         return values
 
 

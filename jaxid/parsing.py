@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -31,6 +32,12 @@ def parse(spec: type[T], argv: Sequence[str], prog: str, description: str) -> T:
         if stop.code in (0, None):
             raise
         raise InputError(f"{_one_line(panel.getvalue())} (see {prog} --help)") from None
+
+
+def spec_of(spec: type[T], options: Any) -> T:
+    """The ``spec`` inside options that extend it: the same fields, and only those."""
+    fields = dataclasses.fields(spec)  # type: ignore[arg-type]
+    return spec(**{field.name: getattr(options, field.name) for field in fields})
 
 
 def _one_line(panel: str) -> str:

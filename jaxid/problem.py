@@ -91,6 +91,12 @@ class Problem:
             )
         for name, part in (("train", self.train), ("test", self.test)):
             _check_arrays(name, part)
+            if self.loss == "mse" and part is not None and np.ndim(part[1]) == 1:
+                # (n, m) outputs minus (n,) targets would be broadcast to (n, n).
+                raise InputError(
+                    f"{name} targets have shape {np.shape(part[1])}; mse needs "
+                    "(examples, outputs), so give y[:, None] for one output"
+                )
 
     @property
     def net(self) -> Model:

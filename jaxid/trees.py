@@ -11,7 +11,8 @@ from jaxid.types import Array, Key, Params
 def dot(a: Params, b: Params) -> Array:
     """Sum over all leaves of <a, b>, in the leaves' own dtype."""
     products = jax.tree.map(lambda x, y: jnp.vdot(x, y), a, b)
-    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
+    # A Python 0.0 is weakly typed: an array of zeros would be float64 inside `float64()`.
+    return jnp.asarray(sum(jax.tree.leaves(products), start=0.0))
 
 
 def norm(a: Params) -> Array:

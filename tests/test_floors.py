@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jaxid.errors
 
-GROUND = ("types", "trees", "errors", "precision", "prng")
+GROUND = ("types", "trees", "errors", "precision", "prng", "wording")
 FLOORS: tuple[tuple[str, ...], ...] = (
     GROUND,
     ("data", "nets", "linalg", "tracing"),
@@ -23,7 +23,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("plot", "report"),
     ("api", "parsing"),
     ("commands", ""),  # "" is jaxid/__init__.py, which shows the api to the outside
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HOUSE = Path(jaxid.errors.__file__).parent
@@ -52,8 +53,8 @@ def imports(name: str, file: Path, known: set[str], house: str) -> set[str]:
             base = ".".join([*start, *([node.module] if node.module else [])])
             # `from package import x` names the module package.x, or else package itself.
             for alias in node.names:
-                full = f"{base}.{alias.name}"
-                named.add(full if full.removeprefix(f"{house}.") in known else base)
+                inner = f"{base}.{alias.name}".removeprefix(f"{house}.")
+                named.add(f"{house}.{inner}" if inner in known | set(FLOOR) else base)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
             named |= {text for text in texts if isinstance(text, str)}
@@ -81,8 +82,8 @@ def faults(house: Path) -> list[str]:
     for name, targets in graph.items():
         floor = FLOOR[name.split(".")[0]]
         for target in sorted(targets):
-            there = FLOOR.get(target.split(".")[0])
-            if there is None:
+            there = FLOOR.get(target.split(".")[0], -1)
+            if target not in known:
                 found.append(f"{name} imports {target}, which does not exist")
             elif room(target) != room(name) and there >= floor:
                 where = "the same floor" if there == floor else "a higher floor"
@@ -179,6 +180,12 @@ def test_a_cycle_inside_a_package_is_found(tmp_path):
 def test_a_cycle_on_the_ground_floor_is_found(tmp_path):
     house = build(tmp_path, types="import house.trees", trees="import house.types")
     assert len(faults(house)) == 1
+
+
+def test_an_import_of_nothing_is_found(tmp_path):
+    assert faults(build(tmp_path, problem="from house import stepping")) == [
+        "problem imports stepping, which does not exist"
+    ]
 
 
 def test_a_module_on_no_floor_is_told_where_to_go(tmp_path):

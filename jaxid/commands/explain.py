@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Literal
 
 from rich.console import Console
 
+from jaxid.api import Diagnosis
 from jaxid.commands.output import check_out
+from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, load_data
-from jaxid.parsing import parse
+from jaxid.parsing import parse, spec_of
+from jaxid.training.progress import terminal
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,6 @@ class ExplainOptions(IdentitySpec):
         if self.spectrum_seeds < 0:
             raise InputError(f"--spectrum-seeds is {self.spectrum_seeds}; it must be 0 or more")
 
-    @property
-    def spec(self) -> IdentitySpec:
-        """The spec's own fields."""
-        names = (field.name for field in dataclasses.fields(IdentitySpec))
-        return IdentitySpec(**{name: getattr(self, name) for name in names})
-
 
 def run(argv: Sequence[str]) -> int:
     """Parse, check, estimate, explain, save, print."""
@@ -49,19 +45,15 @@ def run(argv: Sequence[str]) -> int:
     )
     options = parse(ExplainOptions, argv, "jaxid explain", description)
     check_out(options.out, options.overwrite)
+    spec = spec_of(IdentitySpec, options)
     notes = Console(stderr=True)
 
     def say(text: str) -> None:
         notes.print(text, highlight=False, style="dim")
 
-    dataset = load_data(options.spec, say)
-    # JAX, Flax and the rest load here: wrong input above is answered without the wait.
-    from jaxid.api import Diagnosis
-    from jaxid.diagnosis.explain import explain, make_plan
-    from jaxid.training.progress import terminal
-
+    dataset = load_data(spec, say)
     plan = make_plan(
-        options.spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds
+        spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds
     )
     say(
         f"{plan.spec.data}, depth {plan.spec.depth}, {plan.spec.seeds} seeds, "

@@ -6,24 +6,35 @@ s_i = phi'(z_i), r_i = phi(z_i) - y_ij:
 
   gradient        g = (2/n) sum_i s_i r_i h~_i
   Gauss-Newton    G = (2/n) sum_i s_i^2 h~_i h~_i^T
-  step            d = -G^+ g;  predicted decrease  g^T G^+ g / 2
+  step            d = -(G + delta I)^(-1) g;  predicted decrease  -g^T d / 2
 
-G^+ is the pseudo-inverse over eigenvalues above q eps lambda_max (q its order), so null
-directions are left where they are. Nocedal and Wright 2006, section 10.3.
+delta = 10 q eps lambda_max, lambda_max bounded by the trace: enough for Cholesky to succeed
+where directions are null, and too little to hold back any mode above the threshold for
+long (the next step takes what this one left). g has no part in the null directions, so
+they stay where they are but for rounding. Nocedal and Wright 2006, sections 10.3 and 3.4.
+
+Units are solved one per core. Measured on two cores, MNIST: 0.07 s a step and unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 
 from jaxid.curvature.activation import derivative, value
-from jaxid.linalg.gram import weighted_gram
+from jaxid.curvature.blocks import stack
+from jaxid.linalg.gram import EPS, Gram, Rows, prepare_rows, reduced_gram
+from jaxid.linalg.parallel import over_cores
 
-BLOCK = 32
+UNITS = 32
 """Output units whose pre-activations are held at once: n x 32 float64."""
+ROWS = 8192
+"""Examples converted to float64 at once."""
+DAMPING = 10.0
+"""delta over q eps trace(G)."""
 HALVINGS = 20
 """Step halvings before a unit is given up as stalled."""
 SETTLED = 0.25
@@ -65,6 +76,35 @@ class HeadSolution(NamedTuple):
         return float(self.output_loss.mean())
 
 
+class _Problem(NamedTuple):
+    """The shared part of all units' problems.
+
+    Attributes:
+      rows: h~ without columns that are zero throughout.
+      full: their Gram matrix.
+      shared: Cholesky factor for a linear output, the same for every unit; else None.
+      activation: the output activation's name.
+      edge: what an output's loss or predicted decrease must exceed to be worth a step.
+    """
+
+    rows: Rows
+    full: Gram
+    shared: np.ndarray | None
+    activation: str
+    edge: float
+
+
+class _Group(NamedTuple):
+    """The state of some units; fields as in `HeadSolution`, changed in place."""
+
+    weights: np.ndarray
+    loss: np.ndarray
+    predicted: np.ndarray
+    start_predicted: np.ndarray
+    iterations: np.ndarray
+    stalled: np.ndarray
+
+
 def solve_head(
     features: np.ndarray,
     targets: np.ndarray,
@@ -79,7 +119,7 @@ def solve_head(
     """Gauss-Newton on the last layer from where it stands.
 
     Args:
-      features: (n, p), any real dtype; converted to float64 once (8 n p bytes).
+      features: (n, p), any real dtype; integers give Gram matrices free of rounding.
       targets: (n, m), in training units, any skip connection already taken off.
       kernel, bias: the start, (p, m) and (m,) or None.
       activation: the output activation's name.
@@ -93,104 +133,117 @@ def solve_head(
       HeadSolution. The loss never rises: a step is taken only if it lowers the output's
       loss, after at most 20 halvings.
     """
-    n, m = targets.shape
-    x = np.asarray(features, np.float64)
-    if bias is not None:
-        x = np.concatenate([x, np.ones((n, 1))], axis=1)
-    w = np.asarray(kernel, np.float64)
-    w = w.copy() if bias is None else np.concatenate([w, np.asarray(bias, np.float64)[None, :]])
-    columns = np.flatnonzero(np.any(x != 0, axis=0))
-    xs = x if columns.size == x.shape[1] else np.ascontiguousarray(x[:, columns])
-    shared = _pseudo_inverse(2.0 / n * weighted_gram(xs)) if activation == "linear" else None
-
-    losses, start = np.zeros(m), np.zeros(m)
-    for block in _blocks(m):
-        z = xs @ w[np.ix_(columns, block)]
-        start[block] = np.mean((value(activation, z) - targets[:, block]) ** 2, axis=0)
-    losses[:] = start
-    floor = tolerance * start.mean()
-    predicted, iterations = np.zeros(m), np.zeros(m, int)
-    start_predicted = start.copy()
-    stalled = np.zeros(m, bool)
-    for done, block in enumerate(_blocks(m)):
-        y = np.asarray(targets[:, block], np.float64)
-        wb = w[np.ix_(columns, block)]
-        active = losses[block] > SETTLED * floor
-        predicted[block] = losses[block]
-        for iteration in range(max_iterations):
-            if not active.any():
-                break
-            where = np.flatnonzero(active)
-            step, decrease = _newton_step(xs, y[:, where], wb[:, where], activation, shared)
-            predicted[block[where]] = decrease
-            if iteration == 0:
-                start_predicted[block[where]] = decrease
-            moving = decrease > SETTLED * floor
-            active[where[~moving]] = False
-            where, step = where[moving], step[:, moving]
-            if where.size == 0:
-                break
-            length, after = _line_search(
-                xs @ wb[:, where], xs @ step, y[:, where], losses[block[where]], activation
-            )
-            wb[:, where] += length * step
-            losses[block[where]] = after
-            iterations[block[where]] += length > 0
-            stalled[block[where[length == 0]]] = True
-            active[where[length == 0]] = False
-            solved = after <= SETTLED * floor
-            predicted[block[where[solved]]] = after[solved]
-            active[where[solved]] = False
-        w[np.ix_(columns, block)] = wb
+    m = targets.shape[1]
+    rows = prepare_rows(features, ones=bias is not None)
+    full = reduced_gram(rows)
+    w = stack(kernel, bias)
+    start = _losses(rows, w, targets, activation)
+    floor = tolerance * float(start.mean())
+    shared = None
+    if activation == "linear":
+        shared = _factor(2.0 / targets.shape[0] * full.matrix)
+    problem = _Problem(rows, full, shared, activation, SETTLED * floor)
+    whole = _Group(
+        w[rows.columns],
+        start.copy(),
+        start.copy(),
+        start.copy(),
+        np.zeros(m, int),
+        np.zeros(m, bool),
+    )
+    for first in range(0, m, UNITS):
+        units = slice(first, min(first + UNITS, m))
+        group = _Group(*(part[..., units] for part in whole))  # views
+        _solve_group(problem, group, np.asarray(targets[:, units], np.float64), max_iterations)
         if progress is not None:
-            progress(min((done + 1) * BLOCK, m), m)
+            progress(units.stop, m)
+    w[rows.columns] = whole.weights
     return HeadSolution(
         w if bias is None else w[:-1],
         None if bias is None else w[-1],
-        losses,
+        whole.loss,
         start,
-        predicted,
-        start_predicted,
-        iterations,
-        stalled,
-        bool(predicted.mean() <= floor),
-        float(floor),
+        whole.predicted,
+        whole.start_predicted,
+        whole.iterations,
+        whole.stalled,
+        bool(whole.predicted.mean() <= floor),
+        floor,
     )
 
 
-def _newton_step(
-    x: np.ndarray,
-    y: np.ndarray,
-    w: np.ndarray,
-    activation: str,
-    shared: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (p, k) and predicted decreases (k,) for k outputs."""
-    n = x.shape[0]
-    z = x @ w
-    slope = derivative(activation, z)
-    gradient = 2.0 / n * (x.T @ (slope * (value(activation, z) - y)))
-    step = np.zeros_like(w)
-    for k in range(w.shape[1]):
-        if not gradient[:, k].any():
-            continue
-        inverse = shared
-        if inverse is None:
-            inverse = _pseudo_inverse(2.0 / n * weighted_gram(x, slope[:, k] ** 2))
-        step[:, k] = -inverse @ gradient[:, k]
-    return step, -0.5 * np.einsum("pk,pk->k", gradient, step)
+def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations: int) -> None:
+    """Steps for all units of a group until each has settled, stalled or used its budget."""
+    active = np.flatnonzero(group.loss > problem.edge)
+    for iteration in range(max_iterations):
+        if active.size == 0:
+            return
+        # Recomputed rather than updated by each step: no rounding piles up.
+        z = _product(problem.rows, group.weights[:, active])
+        step, decrease = _newton_steps(problem, z, y[:, active])
+        group.predicted[active] = decrease
+        if iteration == 0:
+            group.start_predicted[active] = decrease
+        moving = decrease > problem.edge
+        active, step = active[moving], step[:, moving]
+        if active.size == 0:
+            return
+        length, after = _line_search(
+            z[:, moving],
+            _product(problem.rows, step),
+            y[:, active],
+            group.loss[active],
+            problem.activation,
+        )
+        group.weights[:, active] += length[None, :] * step
+        group.loss[active] = after
+        group.iterations[active] += length > 0
+        group.stalled[active[length == 0]] = True
+        solved = after <= problem.edge
+        group.predicted[active[solved]] = after[solved]
+        active = active[(length > 0) & ~solved]
+
+
+def _newton_steps(problem: _Problem, z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (k, units) and predicted decreases (units,), one unit per core."""
+    n = z.shape[0]
+    slope = derivative(problem.activation, z)
+    force = slope * (value(problem.activation, z) - y)
+    gradient = 2.0 / n * _transposed(problem.rows, force)
+
+    def step(j: int) -> np.ndarray:
+        if not gradient[:, j].any():
+            return np.zeros(gradient.shape[0])
+        factor = problem.shared
+        if factor is None:
+            square = slope[:, j] > 0 if problem.activation == "relu" else slope[:, j] ** 2
+            gram = reduced_gram(problem.rows, square, full=problem.full)
+            factor = _factor(2.0 / n * gram.matrix)
+        return -linalg.cho_solve((factor, True), gradient[:, j], check_finite=False)
+
+    steps = np.stack(over_cores(step, range(z.shape[1])), axis=1)
+    return steps, -0.5 * np.einsum("ku,ku->u", gradient, steps)
+
+
+def _factor(matrix: np.ndarray) -> np.ndarray:
+    """The lower Cholesky factor of matrix + delta I."""
+    damped = matrix.copy()
+    delta = DAMPING * matrix.shape[0] * EPS * float(np.trace(matrix))
+    damped[np.diag_indices_from(damped)] += delta
+    return linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
 
 
 def _line_search(
     z: np.ndarray, dz: np.ndarray, y: np.ndarray, before: np.ndarray, activation: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The longest of 1, 1/2, 1/4, ... that lowers each output's loss, 0 if none does."""
+    """The longest of 1, 1/2, 1/4, ... that lowers each unit's loss, 0 if none does, and the
+    loss there."""
     length, after = np.zeros(before.shape), before.copy()
     open_ = np.arange(before.size)
     trial = 1.0
     for _ in range(HALVINGS):
         outputs = value(activation, z[:, open_] + trial * dz[:, open_])
-        loss = np.mean((outputs - y[:, open_]) ** 2, axis=0)
+        loss = np.mean(np.square(outputs - y[:, open_]), axis=0)
         lower = loss < before[open_]
         length[open_[lower]], after[open_[lower]] = trial, loss[lower]
         open_ = open_[~lower]
@@ -200,12 +253,32 @@ def _line_search(
     return length, after
 
 
-def _pseudo_inverse(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    threshold = matrix.shape[0] * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    keep = values > threshold
-    return (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+def _parts(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """h~ in float64, a chunk of rows at a time."""
+    for start in range(0, rows.values.shape[0], ROWS):
+        part = slice(start, start + ROWS)
+        yield part, rows.values[part].astype(np.float64) + rows.shift
 
 
-def _blocks(m: int) -> list[np.ndarray]:
-    return [np.arange(a, min(a + BLOCK, m)) for a in range(0, m, BLOCK)]
+def _product(rows: Rows, w: np.ndarray) -> np.ndarray:
+    """h~ w, (n, units)."""
+    z = np.empty((rows.values.shape[0], w.shape[1]))
+    for part, x in _parts(rows):
+        np.matmul(x, w, out=z[part])
+    return z
+
+
+def _transposed(rows: Rows, force: np.ndarray) -> np.ndarray:
+    """sum_i h~_i force_i, (k, units)."""
+    total = np.zeros((rows.columns.size, force.shape[1]))
+    for part, x in _parts(rows):
+        total += x.T @ force[part]
+    return total
+
+
+def _losses(rows: Rows, w: np.ndarray, targets: np.ndarray, activation: str) -> np.ndarray:
+    """(m,) each output's mean squared error."""
+    kept, total = w[rows.columns], np.zeros(targets.shape[1])
+    for part, x in _parts(rows):
+        total += np.sum(np.square(value(activation, x @ kept) - targets[part]), axis=0)
+    return total / targets.shape[0]

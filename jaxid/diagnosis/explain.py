@@ -20,7 +20,7 @@ from jaxid.diagnosis.points import classify
 from jaxid.diagnosis.predicted import predicted_ratio
 from jaxid.diagnosis.statistics import summary
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials, trial_record
-from jaxid.diagnosis.verdict import verdict_sentences
+from jaxid.diagnosis.verdict import compound, verdict_sentences
 from jaxid.diagnosis.well_posed import well_posedness
 from jaxid.experiment import IdentitySpec, build_problem, check_memory, provenance
 from jaxid.problem import Problem
@@ -142,7 +142,7 @@ def _analyse(
     record |= posed
     arrays |= posed_arrays
     spectra = conditioning.measure(
-        runner, history, evidence, plan.spectrum_seeds, reporter
+        runner, history, evidence, plan.spectrum_seeds, reporter, plan.spec.seed_list
     )
     record["conditioning"] = spectra.record
     arrays |= spectra.arrays
@@ -159,7 +159,7 @@ def _analyse(
         lambda_max=spectra.lambda_max,
         null_dims=spectra.null_dims,
         block=spectra.block,
-        lower_outputs_floor=0.0,
+        floor=float(representation.lower.value or 0.0),
     )
     arrays |= pictures.floors(evidence, representation)
 
@@ -173,18 +173,28 @@ def _conclude(record: dict[str, Any], trials: list[Trial]) -> None:
     record["findings"] = build_findings(trials, budget)
     helping = sorted(
         (t for t in record["trials"] if t["verdict"] == "helps" and t["group"] != "control"),
-        key=lambda t: t["ratio"],
+        # A change that starts at a solution proves that there is one, and teaches nothing.
+        key=lambda t: (t["solved_at_start"], t["ratio"]),
     )
     record["prescriptions"] = [
         {
             "name": t["name"],
             "change": t["change"],
             "predicted": t["predicted"],
-            "trial": {k: t[k] for k in ("before", "after", "ratio", "ci95", "seeds", "epochs")},
+            "solved_at_start": t["solved_at_start"],
+            "trial": {
+                key: t[key]
+                for key in (
+                    "before", "after", "ratio", "ci95", "seeds", "seeds_lower", "epochs",
+                    "reference_epochs",
+                )
+            },
         }
         for t in helping
     ]
     record["certificate"] = None
+    if budget:
+        budget["compound"] = compound(record)
     record["verdict"] = verdict_sentences(record)
 
 

@@ -30,7 +30,7 @@ def classify(
     lambda_max: float | None,
     null_dims: np.ndarray | None,
     block: int,
-    lower_outputs_floor: float = 0.0,
+    floor: float = 0.0,
 ) -> list[dict[str, Any]]:
     """One record for the dead outputs and one for the live ones.
 
@@ -41,7 +41,7 @@ def classify(
       null_dims: (m,) null dimension of each output's block there, for the first solved
         seed; None if unknown.
       block: order of one output's block.
-      lower_outputs_floor: the representation bound, which a plateau's loss must exceed.
+      floor: the representation bound, which a plateau's loss must exceed.
     """
     index = [seed.index for seed in evidence.seeds]
     end, annealed = evidence.history.train_end, evidence.annealed.train_end
@@ -57,7 +57,7 @@ def classify(
             lambda_max,
             null_dims,
             block,
-            lower_outputs_floor,
+            floor,
         )
         for name, mask in (("dead", dead), ("live", ~dead))
         if mask.any()

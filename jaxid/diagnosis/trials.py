@@ -35,6 +35,9 @@ class Trial(NamedTuple):
       before, after: (k,) losses of the paired seeds, original units.
       first_bad: (k,), the step at which a seed went non-finite, -1 if never.
       epochs: of the changed run; the reference is read at ``reference_epochs``.
+      floor: the least loss that float32 can tell from 0 here; see `rounding_floor`.
+      solved_at_start: whether the changed run's very first batches had no more loss than
+        that: the change writes a solution down instead of learning one.
     """
 
     remedy: Remedy
@@ -44,13 +47,25 @@ class Trial(NamedTuple):
     first_bad: np.ndarray
     epochs: int
     reference_epochs: int
+    floor: float
+    solved_at_start: bool
 
     @property
     def log_ratio(self) -> np.ndarray:
-        """log(after / before) of the pairs that stayed finite."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.log(self.after) - np.log(self.before)
-        return ratio[np.isfinite(ratio)]
+        """log(after / before) of the pairs that stayed finite; losses below the floor, 0
+        among them, count as the floor."""
+        finite = np.isfinite(self.after) & np.isfinite(self.before)
+        after, before = (np.maximum(v[finite], self.floor) for v in (self.after, self.before))
+        return np.log(after) - np.log(before)
+
+
+def rounding_floor(dataset: Dataset) -> float:
+    """eps^2 E[y^2], eps that of float32: the loss of targets rounded to float32.
+
+    A loss below it, such as an exact 0, says no more than this much.
+    """
+    squares = np.mean(np.square(dataset.train[:2000], dtype=np.float64))
+    return float(np.finfo(np.float32).eps) ** 2 * float(squares)
 
 
 def tail_mean(losses: np.ndarray) -> np.ndarray:
@@ -114,6 +129,7 @@ def _run_one(
     runner = Runner(problem, choose_layout(changed.layout, width), changed.precision)
     losses, first_bad = runner.losses(changed.seed_list, name=remedy.name, reporter=SILENT)
     assert base.epochs is not None and changed.epochs is not None
+    floor = rounding_floor(dataset)
     return Trial(
         remedy,
         remedy.describe(base),
@@ -122,6 +138,8 @@ def _run_one(
         first_bad,
         changed.epochs,
         base.epochs,
+        floor,
+        bool(np.all(losses[:, 0] <= floor)),
     )
 
 
@@ -138,9 +156,11 @@ def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
         "before": float(trial.before.mean()),
         "after": None if bad else float(trial.after.mean()),
         "seeds": int(trial.after.size),
+        "seeds_lower": int(np.sum(trial.after < trial.before)),
         "epochs": trial.epochs,
         "reference_epochs": trial.reference_epochs,
         "note": trial.remedy.note,
+        "solved_at_start": trial.solved_at_start,
     }
     if bad:
         first = int(np.min(trial.first_bad[trial.first_bad >= 0], initial=10**9))
@@ -159,6 +179,7 @@ def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
         "ci95": None
         if interval.low is None or interval.high is None
         else [float(np.exp(interval.low)), float(np.exp(interval.high))],
+        "below_floor": int(np.sum(trial.after <= trial.floor)),
         "verdict": judge(interval),
         "seeds_to_decide": seeds_to_decide(ratios) if judge(interval) == "uncertain" else None,
     }

@@ -1,0 +1,1 @@
+"""Networks: the identity family, activations, initialisers, and one Model for all kinds."""

@@ -6,6 +6,8 @@ import inspect as python_inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 from flax import linen, nnx
 
 from jaxid.errors import InputError
@@ -68,22 +70,22 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
     statistics, dropout keys) is rebuilt from a fixed key and held constant.
 
     Raises:
-      TypeError: if the factory does not return an `nnx.Module`.
+      InputError: if the factory does not return an `nnx.Module`.
     """
     # Abstract evaluation: the structure without allocating a single weight.
     template = nnx.eval_shape(lambda: _checked(factory(nnx.Rngs(0))))
-    structure, _, abstract_rest = nnx.split(template, nnx.Param, ...)
+    structure, _, abstract_rest = _split(template)
     has_rest = bool(nnx.to_pure_dict(abstract_rest))
 
     def init(key: Key, inputs: Array) -> Params:
         del inputs
-        _, params, _ = nnx.split(factory(nnx.Rngs(key)), nnx.Param, ...)
+        _, params, _ = _split(factory(nnx.Rngs(key)))
         return nnx.to_pure_dict(params)
 
     def rebuild(params: Params) -> nnx.Module:
-        _, state, rest = nnx.split(template, nnx.Param, ...)
+        _, state, rest = _split(template)
         if has_rest:
-            _, _, rest = nnx.split(factory(nnx.Rngs(0)), nnx.Param, ...)
+            _, _, rest = _split(factory(nnx.Rngs(0)))
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(structure, state, rest)
 
@@ -110,19 +112,23 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
 def from_linen(module: linen.Module) -> Model:
     """A Model from a Linen module whose only collection that learns is ``params``.
 
-    Other collections keep the values that ``init`` gives them.
+    Other collections keep the values that the module's ``init`` gives them from a fixed key
+    and a zero input.
     """
-    fixed: dict[str, Any] = {}
 
     def init(key: Key, inputs: Array) -> Params:
-        variables = dict(module.init(key, inputs))
-        params = variables.pop("params")
-        fixed.clear()
-        fixed.update(variables)
-        return params
+        return dict(module.init(key, inputs))["params"]
+
+    def rest(inputs: Array) -> dict[str, Any]:
+        # Rebuilt rather than kept from init, which may have run inside jit or vmap.
+        example = jnp.zeros((1, *inputs.shape[1:]), inputs.dtype)
+        key = jax.random.key(0)
+        if set(jax.eval_shape(module.init, key, example)) == {"params"}:
+            return {}
+        return {k: v for k, v in module.init(key, example).items() if k != "params"}
 
     def apply(params: Params, inputs: Array) -> Array:
-        outputs = module.apply({"params": params, **fixed}, inputs)
+        outputs = module.apply({"params": params, **rest(inputs)}, inputs)
         if isinstance(outputs, tuple):
             raise InputError("the Linen module returns a tuple; return the outputs alone")
         return outputs
@@ -154,6 +160,12 @@ def as_model(model: Any) -> Model:
         f"model is a {type(model).__name__}; pass a factory of NNX modules taking rngs, "
         "a Linen module, or jaxid.Model(init, apply)"
     )
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
+    """(structure, parameters, everything else)."""
+    parts: Any = nnx.split(module, nnx.Param, ...)
+    return parts
 
 
 def _checked(module: Any) -> nnx.Module:

@@ -7,7 +7,7 @@ Saxe et al. 2014 (orthogonal), Bartlett, Helmbold and Long 2018 (identity).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ InitializerName: TypeAlias = Literal[
 ]
 
 
-def identity(key: Key, shape: tuple[int, ...], dtype: object = jnp.float32) -> Array:
+def identity(key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
     """The (rectangular) identity matrix: W[i, j] = 1 if i = j else 0. Ignores the key."""
     del key
     rows, columns = shape

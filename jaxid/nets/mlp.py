@@ -27,6 +27,7 @@ class Dense(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32)) if use_bias else None
 
     def __call__(self, x: Array) -> Array:
+        """(batch, inputs) -> (batch, outputs)."""
         z = x @ self.kernel[...]
         return z if self.bias is None else z + self.bias[...][None, :]
 
@@ -67,6 +68,7 @@ class Mlp(nnx.Module):
         self.residual = residual
 
     def __call__(self, x: Array) -> Array:
+        """The outputs alone, (batch, m)."""
         return self.inspect(x).outputs
 
     def inspect(self, x: Array) -> Inspection:

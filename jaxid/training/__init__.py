@@ -1,0 +1,1 @@
+"""Training: optimizers, the loop, evaluation, seeds in one program, progress."""

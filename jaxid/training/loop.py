@@ -53,7 +53,7 @@ class Loop(NamedTuple):
       init: key -> TrainState.
       steps: (state, x, y, epoch, start, stop, anneal) -> (state, StepLosses): the steps
         start..stop-1 of an epoch; all integers may be traced. The update is multiplied by
-        ``anneal`` = (first, last) interpolated linearly over global steps; see `Anneal`.
+        the factor of ``anneal`` at the global step.
     """
 
     init: Callable[[Key], TrainState]
@@ -108,7 +108,9 @@ def make_loop(problem: Problem, role: str = "shuffle") -> Loop:
             order, (steps_per_epoch * batch,)
         )
 
-        def one(index: Array, carry: tuple[TrainState, StepLosses]) -> tuple[TrainState, StepLosses]:
+        def one(
+            index: Array, carry: tuple[TrainState, StepLosses]
+        ) -> tuple[TrainState, StepLosses]:
             state, losses = carry
             rows = jax.lax.dynamic_slice_in_dim(order, index * batch, batch)
             weights = (index * batch + jnp.arange(batch) < n).astype(jnp.float32)

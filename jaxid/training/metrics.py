@@ -88,8 +88,9 @@ def _sums(
     problem: Problem, params: Params, x: Array, y: Array | None, valid: Array
 ) -> Evaluation:
     inputs = problem.inputs(x)
+    preactivations: tuple[Array, ...] = ()
     if problem.net.inspect is None:
-        outputs, preactivations = problem.net.apply(params, inputs), ()
+        outputs = problem.net.apply(params, inputs)
     else:
         inspection = problem.net.inspect(params, inputs)
         outputs, preactivations = inspection.outputs, inspection.preactivations
@@ -109,7 +110,9 @@ def _sums(
         return Evaluation(loss, jnp.zeros((0,)), loss, zero, zero, fires)
     squares = jnp.square(outputs - targets)
     output_loss = jnp.einsum("i,ij->j", keep, squares)
-    f, truth = problem.original(outputs), problem.original(targets)
+    # The data themselves, not the targets mapped back: a zero that returns as 1e-6 would
+    # be divided by itself instead of by the floor.
+    f, truth = problem.original(outputs), (x if y is None else y).astype(outputs.dtype)
     relative = 100.0 * jnp.abs(f - truth) / jnp.maximum(jnp.abs(truth), MAPE_FLOOR)
     mape_rows = jnp.mean(relative, axis=1)
     mape_zero_rows = jnp.mean(jnp.where(jnp.abs(truth) <= MAPE_FLOOR, relative, 0.0), axis=1)

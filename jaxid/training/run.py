@@ -208,9 +208,8 @@ class Runner:
                     parts.append(part)
                 losses.append(jax.tree.map(lambda *p: sum(p[1:], start=p[0]), *parts))
                 if census:
-                    records.append(
-                        ((epoch - first + 1) * per_epoch, self._evaluate_on_device(states, test=False))
-                    )
+                    end = (epoch - first + 1) * per_epoch
+                    records.append((end, self._evaluate_on_device(states, test=False)))
                 if curve:
                     tests.append(self._evaluate_on_device(states, test=True).loss)
                 # The previous epoch's loss is ready by now: no wait on the running one.

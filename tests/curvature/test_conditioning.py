@@ -73,7 +73,8 @@ def test_effective_kappa_by_hand():
     values = np.array([[0.0, 1e-4, 1.0], [1e-2, 4.0, 10.0]])
     c = np.array([[7.0, 10.0, 3.0], [10.0, 1.0, 1.0]])
     # Excess by mode: 0, 0.005, 4.5 and 0.5, 2, 5; in all 12.005.
-    for share, expected in [(0.4, 1), (0.5, 2.5), (0.95, 10), (0.99, 1000), (0.9999, 1e5), (1, 1e5)]:
+    cases = [(0.4, 1), (0.5, 2.5), (0.95, 10), (0.99, 1000), (0.9999, 1e5), (1, 1e5)]
+    for share, expected in cases:
         assert np.isclose(effective_kappa(values, c, share).value, expected), share
 
 
@@ -103,4 +104,4 @@ def test_the_curve_rises_to_kappa_and_meets_its_definition(seed, size):
         edge = values.max() / kappa
         held = excess[values >= edge * (1 - 1e-12)].sum() / excess.sum()
         fewer = excess[values > edge * (1 + 1e-12)].sum() / excess.sum()
-        assert held >= share - 1e-12 and fewer < share + 1e-12 or share == 0
+        assert (held >= share - 1e-12 and fewer < share + 1e-12) or share == 0

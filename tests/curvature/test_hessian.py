@@ -55,7 +55,8 @@ def test_gauss_newton_equals_two_over_m_times_the_jacobians_square():
         product = GaussNewtonProduct(model.apply, squared_error, 7)
         v = trees.random_like(jax.random.key(1), params)
         found = np.asarray(ravel_pytree(product((params, (x, x)), v))[0])
-    assert np.allclose(found, expected @ np.asarray(ravel_pytree(v)[0]), rtol=1e-10, atol=1e-12)
+        flat_v = np.asarray(ravel_pytree(v)[0])
+    assert np.allclose(found, expected @ flat_v, rtol=1e-10, atol=1e-12)
 
 
 def test_the_two_agree_where_the_residuals_are_zero():

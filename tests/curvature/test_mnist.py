@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from jaxid.curvature.spectrum import head_spectrum
 
 @pytest.fixture(scope="module")
 def train(mnist_dir):
-    content = gzip.decompress((mnist_dir / "train-images-idx3-ubyte.gz").read_bytes())
+    content = gzip.decompress((Path(mnist_dir) / "train-images-idx3-ubyte.gz").read_bytes())
     return np.frombuffer(content, np.uint8, offset=16).reshape(60000, 784)
 
 

@@ -52,7 +52,8 @@ def test_other_integer_ranges_are_exact(dtype, low, high):
     x = np.random.default_rng(0).integers(low, high, (3000, 4)).astype(dtype)
     rows = prepare_rows(x, ones=True)
     assert rows.exact
-    assert np.array_equal(rows.expand(reduced_gram(rows).matrix), integer_gram(x, slice(None), True))
+    found = rows.expand(reduced_gram(rows).matrix)
+    assert np.array_equal(found, integer_gram(x, slice(None), True))
 
 
 def test_booleans_count_as_zeros_and_ones():

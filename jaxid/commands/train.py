@@ -1,0 +1,113 @@
+"""``jaxid train``: train the identity problem alone and save the runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxid.commands.output import check_out
+from jaxid.experiment import (
+    IdentitySpec,
+    build_problem,
+    check_memory,
+    load_data,
+    provenance,
+)
+from jaxid.parsing import parse, spec_of
+from jaxid.training.checkpoint import save_state
+from jaxid.training.layout import choose_layout
+from jaxid.training.progress import terminal
+from jaxid.training.run import Runner
+
+
+@dataclass(frozen=True)
+class TrainOptions(IdentitySpec):
+    """Every field of the spec, and where to write."""
+
+    out: Path = Path("runs/train")
+    """Folder for run.json (losses of every seed) and state/ (parameters, by Orbax)."""
+    overwrite: bool = False
+    """Write into a folder that is not empty."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse, check, train, save, print one line per seed."""
+    description = "Train the identity problem on many seeds and save losses and parameters."
+    options = parse(TrainOptions, argv, "jaxid train", description)
+    check_out(options.out, options.overwrite)
+    notes = Console(stderr=True)
+    dataset = load_data(options, lambda line: notes.print(line, style="dim", highlight=False))
+    spec = spec_of(IdentitySpec, options).resolved(dataset)
+    problem = build_problem(spec, dataset)
+    check_memory(problem, spec.seeds)
+    layout = choose_layout(spec.layout, spec.width or dataset.train.shape[1])
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    history = Runner(problem, layout, spec.precision).train(
+        spec.seed_list, reporter=terminal(notes)
+    )
+    seconds = round(time.perf_counter() - clock, 2)
+    seeds: list[dict[str, Any]] = []
+    for k, seed in enumerate(spec.seed_list):
+        bad = int(history.first_bad[k])
+        row: dict[str, Any] = {
+            "seed": seed,
+            "train_loss": _numbers(history.train[k]),
+            "test_loss": _numbers(history.test[k]),
+            "train_loss_end": _number(float(history.train_end.original_loss[k])),
+            "first_non_finite_step": bad if bad >= 0 else None,
+        }
+        if history.test_end is not None:
+            row |= {
+                "original_test_loss": _number(float(history.test_end.original_loss[k])),
+                "test_mape": _number(float(history.test_end.mape[k])),
+            }
+        seeds.append(row)
+    record = {
+        "schema": 1,
+        "problem": spec.as_json(),
+        "provenance": provenance(spec.seed_list, started, seconds) | {"layout": layout},
+        "seeds": seeds,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1, allow_nan=False)
+    (options.out / "run.json").write_text(text + "\n", encoding="utf-8")
+    save_state(history.state, options.out)
+    _print(seeds, seconds, options.out)
+    return 0
+
+
+def _print(seeds: list[dict[str, Any]], seconds: float, out: Path) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("seed", "train loss", "train loss at the end", "test loss", "test MAPE"):
+        table.add_column(name, justify="right")
+    for row in seeds:
+        if row["first_non_finite_step"] is not None:
+            table.add_row(str(row["seed"]), f"not finite from step {row['first_non_finite_step']}")
+            continue
+        values = (
+            row["train_loss"][-1],
+            row["train_loss_end"],
+            row.get("original_test_loss"),
+            row.get("test_mape"),
+        )
+        table.add_row(str(row["seed"]), *("-" if v is None else f"{v:.5g}" for v in values))
+    Console(highlight=False).print(table)
+    print(f"\n{len(seeds)} seeds in {seconds:.1f} s; losses in {out / 'run.json'}")
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [_number(float(v)) for v in values]
+
+
+def _number(value: float) -> float | None:
+    """JSON has no number for what is not finite."""
+    return value if abs(value) < float("inf") else None

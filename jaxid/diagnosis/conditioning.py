@@ -1,0 +1,269 @@
+"""The last layer's exact spectrum at initialisation, at the end and after annealing.
+
+The first two are what a person asks for; the third, with the distance to the solved
+parameters in its eigenvectors, says which modes were slow. For more than one layer the
+least eigenvalue of the whole network's Hessian comes from Lanczos, on as many examples as
+`BUDGET` allows, because a last layer's block cannot show a saddle between layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.curvature.conditioning import effective_kappa_curve
+from jaxid.curvature.hessian import RESTARTS, STEPS, least_eigenvalue
+from jaxid.curvature.nullspace import null_reasons
+from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
+from jaxid.diagnosis.evidence import Evidence, HeadData, SeedEvidence, head_data, seed_params
+from jaxid.prng import role_key, seed_key
+from jaxid.problem import Problem
+from jaxid.training.progress import Reporter
+from jaxid.training.run import History, Runner
+from jaxid.types import Array, Estimate, Params
+
+SHARE = 0.99
+"""Share of the excess that the effective condition number accounts for."""
+BUDGET = 4e13
+"""Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
+LEFT = 0.01
+"""A mode counts as learned when its excess has fallen to this share."""
+
+
+class Spectra(NamedTuple):
+    """What `measure` gives.
+
+    Attributes:
+      record: the diagnosis' ``conditioning``.
+      arrays: eigenvalues and curves for the figures.
+      modes: which modes are slow, for the budget; None without solved parameters.
+      least, lambda_max: ends of the Hessian at the annealed point; None if not computed.
+      null_dims: (m,) flat directions of each output's block at the annealed point.
+      block: order of one output's block.
+    """
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    modes: dict[str, Any] | None
+    least: Estimate | None
+    lambda_max: float | None
+    null_dims: np.ndarray | None
+    block: int
+
+
+def measure(
+    runner: Runner,
+    history: History,
+    evidence: Evidence | None,
+    count: int,
+    reporter: Reporter,
+    seeds: list[int],
+) -> Spectra:
+    """Exact spectra of the first ``count`` finite seeds; the first one's go to the figures.
+
+    Args:
+      runner: gives the problem and the initial states.
+      history: the run.
+      evidence: annealed and solved states; None if no seed stayed finite.
+      count: how many seeds; 0 computes nothing.
+      reporter: progress.
+      seeds: the run's seeds, in the order of ``history``.
+    """
+    problem = runner.problem
+    chosen = [int(s) for s in np.flatnonzero(history.first_bad < 0)[:count]]
+    if not chosen or problem.net.head is None or problem.net.inspect is None:
+        reason = "--spectrum-seeds is 0" if count == 0 else "no seed ended finite"
+        return Spectra({"at_init": None, "at_end": None, "reason": reason}, {}, None, None, None,
+                       None, 0)
+    rows: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for s in chosen:
+        row: dict[str, Any] = {}
+        initial = seed_params(runner.init([seeds[s]]), 0)
+        for name, params in (("init", initial), ("end", seed_params(history.state, s))):
+            data = head_data(problem, params)
+            found = _spectrum(data, reporter, f"spectrum at {name}, seed {seeds[s]}")
+            row[f"at_{name}"] = _record(data, found, seeds[s])
+            if s == chosen[0]:
+                arrays |= _arrays(found, name)
+        rows.append(row)
+    record: dict[str, Any] = dict(rows[0])
+    record["seeds"] = rows
+    solved = None if evidence is None else {e.index: e for e in evidence.seeds}.get(chosen[0])
+    if evidence is None or solved is None:
+        return Spectra(record, arrays, None, None, None, None, 0)
+    data = head_data(problem, seed_params(evidence.annealed.state, chosen[0]))
+    found = _spectrum(data, reporter, "spectrum after annealing", solved)
+    shares, curve = effective_kappa_curve(
+        found.eigenvalues, _coordinates(found), thresholds=found.thresholds[:, None]
+    )
+    arrays |= {
+        "effective/share": shares,
+        "effective/kappa": np.array([np.nan if e.value is None else e.value for e in curve]),
+    }
+    effective = effective_kappa_curve(
+        found.eigenvalues, _coordinates(found), [SHARE], thresholds=found.thresholds[:, None]
+    )[1][0]
+    # The share of the excess is that of the way from the annealed to the solved point.
+    record["at_end"]["effective_kappa"] = effective._asdict() | {
+        "share": SHARE,
+        "where": "last layer after annealing, against the solved last layer",
+    }
+    least, largest = found.least, found.lambda_max
+    if len(problem.net.activations) > 1:
+        least, largest = _whole_network(runner, evidence, chosen[0], reporter)
+    record["whole_network"] = {"least": least._asdict(), "largest": largest._asdict()}
+    modes = _modes(found, problem.steps_per_epoch)
+    return Spectra(
+        record,
+        arrays,
+        modes,
+        least,
+        largest.value,
+        found.null_dims,
+        found.eigenvalues.shape[1],
+    )
+
+
+def _spectrum(
+    data: HeadData, reporter: Reporter, name: str, solved: SeedEvidence | None = None
+) -> HeadSpectrum:
+    target = None if solved is None else (solved.solution.kernel, solved.solution.bias)
+    m = data.targets.shape[1]
+    with reporter.task(name, m) as task:
+        done = 0
+
+        def progress(now: int, total: int) -> None:
+            nonlocal done
+            del total
+            task.advance(now - done)
+            done = now
+
+        return head_spectrum(
+            data.features,
+            data.targets,
+            data.kernel,
+            data.bias,
+            data.activation,
+            solved=target,
+            progress=progress,
+        )
+
+
+def _coordinates(found: HeadSpectrum) -> np.ndarray:
+    assert found.coordinates is not None, "no solved parameters were given"
+    return found.coordinates
+
+
+def _record(data: HeadData, found: HeadSpectrum, seed: int) -> dict[str, Any]:
+    reasons = null_reasons(data.features, found, bias=data.bias is not None)
+    none = Estimate(None, None, False, "only for the first seed whose last layer was solved")
+    return {
+        "operator": "last_layer_hessian",
+        "seed": seed,
+        "size": int(found.eigenvalues.size),
+        "lambda_max": found.lambda_max._asdict(),
+        "lambda_min_nonzero": found.lambda_min_nonzero._asdict(),
+        "kappa": found.kappa._asdict(),
+        "effective_kappa": none._asdict(),
+        "null_dim": found.null_dim,
+        "null_share": found.null_dim / found.eigenvalues.size,
+        "null_reasons": reasons.counts,
+        "null_texts": reasons.texts,
+        "negative": int(found.negative.sum()),
+        "near_threshold": int(found.near.sum()),
+        "least": found.least._asdict(),
+        "threshold": found.threshold,
+        "dead_units": int(found.dead.sum()),
+    }
+
+
+def _arrays(found: HeadSpectrum, name: str) -> dict[str, np.ndarray]:
+    return {
+        f"spectrum/{name}": found.eigenvalues,
+        f"spectrum/{name}_threshold": np.asarray(found.threshold),
+        f"spectrum/{name}_null": np.asarray(found.null_dim),
+    }
+
+
+def _modes(found: HeadSpectrum, steps_per_epoch: int) -> dict[str, Any]:
+    """Where the excess between the annealed and the solved point lies, by curvature.
+
+    Gradient descent at the rate 1 / lambda_max shrinks a mode's excess by
+    (1 - lambda / lambda_max)^2 a step, so to a share r it takes
+    ln(1 / r) lambda_max / (2 lambda) steps where lambda is small. Other optimizers differ.
+    """
+    values, coordinates = found.eigenvalues, _coordinates(found)
+    keep = values > found.thresholds[:, None]
+    ratio = values[keep] / values.max()
+    excess = 0.5 * values[keep] * coordinates[keep] ** 2
+    total = float(excess.sum())
+    if total == 0:
+        return {"total": 0.0, "decades": [], "how": "nothing is left to learn"}
+    decades = []
+    exponent = np.floor(np.log10(ratio)).astype(int)
+    for power in range(int(exponent.max()), int(exponent.min()) - 1, -1):
+        inside = exponent == power
+        if inside.any():
+            epochs = np.log(1 / LEFT) / (2 * 10.0**power) / steps_per_epoch
+            decades.append(
+                {
+                    "decade": power,
+                    "modes": int(inside.sum()),
+                    "share": float(excess[inside].sum()) / total,
+                    "epochs": float(epochs),
+                }
+            )
+    return {
+        "total": total,
+        "decades": decades,
+        "how": "shares of sum lambda c^2 / 2 by decade of lambda / lambda_max; epochs for "
+        f"gradient descent at rate 1 / lambda_max to bring a mode of lambda_max times that "
+        f"power of ten to {LEFT:.0%} of its excess",
+    }
+
+
+def _whole_network(
+    runner: Runner, evidence: Evidence, index: int, reporter: Reporter
+) -> tuple[Estimate, Estimate]:
+    """(least, largest) eigenvalue of the whole network's Hessian at the annealed point."""
+    problem = runner.problem
+    params = seed_params(evidence.annealed.state, index)
+    loss = network_loss(problem)
+    products = (STEPS + 2) * (1 + RESTARTS)
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    # Forward, backward and their tangents: about 12 operations a weight and example.
+    affordable = int(BUDGET / (12.0 * size * products))
+    x, y = runner.x, runner.y
+    n = min(problem.examples, max(problem.batch_size, affordable))
+    with (
+        jax.default_matmul_precision(runner.precision),
+        reporter.task("least eigenvalue (Lanczos)", 1) as task,
+    ):
+        found = least_eigenvalue(
+            loss,
+            params,
+            (x[:n], x[:n] if y is None else y[:n]),
+            role_key(seed_key(index), "lanczos"),
+            chunk=min(1024, n),
+        )
+        task.advance(1)
+    note = f"; whole network, the first {n:,} of {problem.examples:,} training examples"
+    return (
+        found.smallest._replace(method=found.smallest.method + note),
+        found.largest._replace(method=found.largest.method + note),
+    )
+
+
+def network_loss(problem: Problem) -> Any:
+    """(params, (x, y)) -> mean loss over the batch, stored units in."""
+
+    def loss(params: Params, batch: tuple[Array, Array]) -> Array:
+        x, y = batch
+        outputs = problem.net.apply(params, problem.inputs(x))
+        return jnp.mean(problem.loss_fn(outputs, problem.targets(x, y)))
+
+    return loss

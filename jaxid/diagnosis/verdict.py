@@ -1,0 +1,136 @@
+"""Three sentences that a newcomer understands, made from the record and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxid.wording import number, percent
+
+ITEMS = {
+    "representation": "cannot be represented by this network at all",
+    "locked": "is locked",
+    "slow_modes": "is in slow modes",
+    "optimizer_noise": "is noise of the constant step",
+}
+CAUSES = {
+    "locked": "the ReLU output",
+    "optimizer_noise": "the constant rate",
+    "conditioning": "the conditioning of the raw pixels",
+    "weak_optimizer": "the optimizer",
+    "input_scale": "the scale of the data",
+    "target_scale": "the scale of the inputs against the targets",
+    "place_of_eps": "the place of eps",
+    "too_few_steps": "too few steps",
+    "batch_noise": "the noise of small batches",
+    "initialisation": "the initialisation",
+    "composition_of_layers": "the composition of layers",
+}
+LARGE = 0.1
+"""A share of the loss worth a clause of its own."""
+
+
+def verdict_sentences(record: dict[str, Any]) -> list[str]:
+    """Where the loss sits, why it stays, what to do: one sentence each."""
+    return [_where(record), _why(record), _remedy(record)]
+
+
+def compound(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The strongest compound among the findings, None if there is none."""
+    found = [f for f in record.get("findings", []) if len(f["causes"]) > 1]
+    return min(found, key=lambda f: f["counterfactual"]["log_ratio"]) if found else None
+
+
+def _where(record: dict[str, Any]) -> str:
+    budget = record.get("budget")
+    epochs = record["problem"]["epochs"]
+    bad = record.get("non_finite") or []
+    if not budget:
+        reason = record.get("budget_reason", "it was not measured")
+        return f"After {epochs} epochs there is no loss to split: {reason}."
+    total = budget["total"]["mean"]
+    start = f"After {epochs} epochs the loss is {number(total)}"
+    if bad:
+        start += f" ({len(bad)} seeds went non-finite, the first at step {bad[0]['step']})"
+    exists = record["representation"]["verdict"] == "exact"
+    start += ", though the network can represent the target exactly" if exists else ""
+    dead = record.get("dead")
+    shares = {item["cause"]: item["share"] or 0.0 for item in budget["items"]}
+    parts = {p["name"]: p["loss"] for i in budget["items"] for p in i["parts"]}
+    in_dead = parts.get("dead_outputs", 0.0) / total if total else 0.0
+    if dead and dead["stops_gradient"] and in_dead >= LARGE:
+        count = dead["outputs_dead_varying"]["mean"]
+        early = dead["death"]["in_first_epoch"]
+        when = f" ({percent(early)} of them in the first epoch)" if early else ""
+        return (
+            f"{start}: {percent(in_dead)} of it sits in the {number(count)} of {dead['outputs']} "
+            f"outputs that have died{when} and answer 0 to every image."
+        )
+    largest = max(shares, key=lambda cause: shares[cause])
+    return f"{start}: {percent(shares[largest])} of it {ITEMS[largest]}."
+
+
+def _why(record: dict[str, Any]) -> str:
+    budget = record.get("budget")
+    if not budget:
+        return "Nothing is said of causes without it."
+    clauses = []
+    plateau = [p for p in record.get("points", []) if p["kind"] == "plateau"]
+    if plateau and record["problem"]["depth"] == 1:
+        clauses.append(
+            "the gradient of dead outputs is exactly 0, so no gradient method can leave from there"
+        )
+    elif plateau:
+        clauses.append("the last layer's gradient at dead outputs is exactly 0")
+    for item in budget["items"]:
+        share = item["share"]
+        if item["cause"] in ("slow_modes", "optimizer_noise") and share and abs(share) >= 0.005:
+            clauses.append(f"{percent(share)} {ITEMS[item['cause']]}")
+    kappa = _kappa(record)
+    null = record.get("conditioning", {}).get("at_init") if record.get("conditioning") else None
+    if kappa is not None:
+        clauses.append(f"the inputs' condition number is {kappa:.2g}")
+    if null:
+        clauses.append(
+            f"{null['null_dim']:,} of {null['size']:,} directions were flat from the start, so "
+            "solutions form a whole space"
+        )
+    if not clauses:
+        return "No cause stands out in the budget."
+    text = "; ".join(clauses)
+    return text[0].upper() + text[1:] + "."
+
+
+def _remedy(record: dict[str, Any]) -> str:
+    trials = {t["name"]: t for t in record.get("trials", [])}
+    if not trials:
+        return "No remedy was tried (--trials none), so what would cure it is not proved here."
+    best = record["prescriptions"][0] if record.get("prescriptions") else None
+    joint = compound(record)
+    if best is None:
+        return f"None of the {len(trials)} changes tried lowers the loss by a sure 10 %."
+    trial = best["trial"]
+    cure = (
+        f"{best['name']} takes it from {number(trial['before'])} to {number(trial['after'])} "
+        f"({trial['seeds_lower']} of {trial['seeds']} paired seeds lower)"
+    )
+    if joint is None:
+        return f"What helps most: {cure}."
+    first, second = joint["evidence"]["alone"]
+    alone = joint["evidence"]["alone"]
+    names = " and ".join(CAUSES.get(c, c) for c in joint["causes"])
+    together = joint["counterfactual"]
+    sentence = (
+        f"The cause is a compound of {names}: {first} alone gives {alone[first]:.2g} times the "
+        f"loss, {second} alone {alone[second]:.2g}, both together {together['ratio']:.2g} "
+        f"({number(together['before'])} to {number(together['after'])})"
+    )
+    if together["remedy"] == best["name"]:
+        return sentence + "."
+    return f"{sentence}; best of all, {cure}."
+
+
+def _kappa(record: dict[str, Any]) -> float | None:
+    moments = record.get("moments") or []
+    return moments[0]["kappa"]["value"] if moments else None
+
+

@@ -1,0 +1,113 @@
+"""The loss budget as a waterfall: four gaps that add up, each beside its second account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxid.plot.style import (
+    CAUSES,
+    FAINT,
+    GREY,
+    INK,
+    NORMAL,
+    PALE,
+    SMALL,
+    Arrays,
+    Record,
+    new_figure,
+    plain,
+)
+from jaxid.wording import label, number, percent, plus_minus
+
+IN_WORDS = {
+    "representation": "is unavoidable: this network cannot do better",
+    "locked": "is locked: no step of the last layer frees it",
+    "slow_modes": "lies in slow modes: it needs more steps",
+    "optimizer_noise": "is noise: the step size never falls",
+}
+
+KEY = (
+    "bar: measured by an intervention, line: its standard error over seeds\n"
+    "diamond: where a mechanism computed without that intervention puts the bar's end"
+)
+
+
+def draw(record: Record, arrays: Arrays) -> Figure | None:
+    """Total, the items stacked up to it, what the second account leaves; None without one."""
+    budget = record.get("budget")
+    if not budget or not budget["items"]:
+        return None
+    items, total = budget["items"], budget["total"]["mean"]
+    rows = len(items) + 2
+    figure = new_figure(1.5 + 0.46 * rows, _title(items, total))
+    axes = plain(figure.add_subplot(), "loss (mean squared error, training units)")
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    edges = [0.0, total]
+    _bar(axes, 0, 0.0, total, PALE, budget["total"]["sem"])
+    texts = [plus_minus(total, budget["total"]["sem"])]
+    start = 0.0
+    for row, item in enumerate(items, start=1):
+        colour = CAUSES.get(item["cause"], GREY)
+        _bar(axes, row, start, item["loss"], colour, item["sem"])
+        axes.plot([start + item["explained"]], [row], marker="D", markersize=6, color="white",
+                  markeredgecolor=INK, markeredgewidth=1.3, linestyle="none", zorder=5)
+        axes.plot([start + item["loss"]] * 2, [row, row + 1], color=PALE, linewidth=0.8, zorder=0)
+        start += item["loss"]
+        edges += [start, start - item["loss"] + item["explained"]]
+        texts.append(f"{number(item['loss'])}   {percent(item['share'])}")
+    left = budget["unexplained"]
+    _bar(axes, rows - 1, total - left["loss"], left["loss"], "white", left["sem"])
+    edges.append(total - left["loss"])
+    texts.append(f"{number(left['loss'])}   {percent(left['share'])}")
+    low, high = min(edges), max(edges)
+    room = 0.04 * (high - low or 1.0)
+    axes.set_xlim(low - (room if low < 0 else 0), high + room)
+    axes.set_ylim(rows - 0.4, -0.6)
+    names = ["loss at the end", *(_name(record, i["cause"]) for i in items), "not explained"]
+    axes.set_yticks(range(rows), names, fontsize=NORMAL)
+    axes.tick_params(axis="y", length=0)
+    for row, text in enumerate(texts):
+        axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center",
+                  fontsize=NORMAL, color=INK)
+    figure.supxlabel(KEY, x=0.012, ha="left", fontsize=SMALL, color=GREY)
+    return figure
+
+
+def _bar(
+    axes: Axes, row: int, start: float, width: float, colour: str, error: float | None
+) -> None:
+    axes.barh(row, width, left=start, height=0.62, color=colour,
+              edgecolor=INK if colour == "white" else colour, linewidth=0.8,
+              hatch="////" if colour == "white" else None)
+    if error is not None:
+        axes.errorbar(start + width, row, xerr=error, color=INK, capsize=3, linewidth=1.2)
+
+
+def _name(record: Record, cause: str) -> str:
+    if cause == "locked" and (record.get("problem") or {}).get("depth", 1) > 1:
+        return "locked, given the features"
+    return label(cause)
+
+
+def _title(items: list[dict[str, Any]], total: float) -> str:
+    largest = max(items, key=lambda item: item["loss"])
+    if not total:
+        return "Nothing is lost: the loss is 0"
+    words = IN_WORDS.get(largest["cause"], f"is {label(largest['cause'])}")
+    return f"{percent(largest['share'])} of the loss {words}"
+
+
+def caption(record: Record, arrays: Arrays) -> str:
+    """What to see, with this run's numbers."""
+    budget = record["budget"]
+    left, total = budget["unexplained"], budget["total"]
+    return (
+        f"The end loss of {number(total['mean'])} (mean of {total['seeds']} seeds) taken apart: "
+        "each bar starts where the one above ends, so they add up by construction. The check is "
+        "the diamonds, which come from a second, independent account; "
+        f"together they leave {number(left['loss'])} ({percent(left['share'])}) unexplained."
+    )

@@ -1,0 +1,130 @@
+"""The loss over the epochs, with the levels that the budget is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxid.plot.style import (
+    BLUE,
+    CAUSES,
+    ORANGE,
+    Arrays,
+    End,
+    Record,
+    finite_mean,
+    label_ends,
+    new_figure,
+    note,
+    plain,
+    plain_numbers,
+)
+from jaxid.wording import number
+
+LEVELS = (
+    ("floors/annealed", "with the rate let down to 0", CAUSES["optimizer_noise"]),
+    ("floors/solved", "with the last layer solved", CAUSES["slow_modes"]),
+    ("floors/representation", "least loss possible", CAUSES["representation"]),
+)
+DEEPEST = 1e-4
+"""Levels below this share of the least loss seen are written under the axis, not drawn."""
+LONG = 40
+"""Runs of more epochs have a logarithmic time axis."""
+
+
+def draw(record: Record, arrays: Arrays) -> Figure | None:
+    """Train and test loss of all seeds; None without one finite loss."""
+    if "loss/train" not in arrays:
+        return None
+    epoch, train, test = arrays["loss/epoch"], arrays["loss/train"], arrays.get("loss/test")
+    positive = train[np.isfinite(train) & (train > 0)]
+    if positive.size == 0:
+        return None
+    figure = new_figure(4.3, _title(record, train, test))
+    axes = plain(figure.add_subplot(), "epoch", "loss (mean squared error, training units)")
+    axes.set_yscale("log")
+    if epoch.size > LONG:
+        axes.set_xscale("log")
+    ends: list[End] = []
+    for values, name, colour in ((train, "train", BLUE), (test, "test", ORANGE)):
+        if values is None or not np.isfinite(values).any():
+            continue
+        shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        axes.plot(epoch, shown.T, color=colour, linewidth=0.9, alpha=0.45)
+        middle = finite_mean(shown)
+        axes.plot(epoch, middle, color=colour, linewidth=2.0)
+        last = middle[np.isfinite(middle)]
+        if last.size:
+            ends.append(End(float(last[-1]), f"{name} {number(float(last[-1]))}", colour))
+    _levels(axes, arrays, ends, float(positive.min()))
+    axes.set_xlim(epoch[0] if epoch.size > 1 else 0.5, epoch[-1] if epoch.size > 1 else 1.5)
+    plain_numbers(axes.yaxis, (1.0, 2.0, 5.0) if _decades(axes.get_ylim()) < 2 else (1.0,))
+    if epoch.size > LONG:
+        plain_numbers(axes.xaxis)
+    label_ends(axes, ends)
+    if train.shape[0] > 1:
+        note(axes, 0.99, 0.98, f"thin: each of {train.shape[0]} seeds\nthick: their mean",
+             va="top", ha="right")
+    return figure
+
+
+def _decades(limits: tuple[float, float]) -> float:
+    return float(np.log10(limits[1] / limits[0]))
+
+
+def _levels(axes: Axes, arrays: Arrays, ends: list[End], least: float) -> None:
+    below = []
+    for key, name, colour in LEVELS:
+        if key not in arrays:
+            continue
+        value = float(np.mean(np.asarray(arrays[key], float)))
+        if not np.isfinite(value):
+            continue
+        if value < DEEPEST * least:
+            below.append((f"{name} {number(value)}", colour))
+            continue
+        axes.axhline(value, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
+        ends.append(End(value, f"{name} {number(value)}", colour))
+    low, high = axes.get_ylim()
+    # Room at the foot for what lies further down.
+    axes.set_ylim(low / (high / low) ** (0.06 * bool(below)), high)
+    ends += [End(0.0, f"{text} (far below)", colour) for text, colour in below]
+
+
+def _title(record: Record, train: np.ndarray, test: np.ndarray | None) -> str:
+    budget = record.get("budget")
+    bad = len(record.get("non_finite") or [])
+    if bad == train.shape[0]:
+        return "Training blew up: every seed went non-finite"
+    if not budget or not budget["items"]:
+        which, last = ("train", train[:, -1]) if test is None else ("test", test[:, -1])
+        finite = last[np.isfinite(last)]
+        return f"Training ends at a {which} loss of {number(float(finite.mean()))}"
+    total = budget["total"]["mean"]
+    representation = next(
+        (i["loss"] for i in budget["items"] if i["cause"] == "representation"), None
+    )
+    if representation is not None and total and representation < 0.5 * total:
+        return (
+            f"Training stops at {number(total)}, although "
+            f"{'0' if representation == 0 else number(representation)} is possible"
+        )
+    return f"Training stops at {number(total)}"
+
+
+def caption(record: Record, arrays: Arrays) -> str:
+    """What to see, with this run's numbers."""
+    budget = record.get("budget")
+    text = (
+        "Loss after each epoch on a logarithmic axis: a straight fall is steady progress, a flat "
+        "line is none."
+    )
+    if not budget:
+        return text
+    text += (
+        " The dashed levels are what the same run reaches when its step size is let down to 0 "
+        "and when its last layer is then solved exactly; the distance from one level to the next "
+        "is one item of the loss budget."
+    )
+    return text

@@ -1,0 +1,36 @@
+"""A record becomes diagnosis.json, report.html, report.md and terminal text.
+
+Figures come in as files; nothing is drawn or computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxid.report.content import Record
+from jaxid.report.html import html
+from jaxid.report.json_file import load_json, write_json
+from jaxid.report.markdown import markdown
+from jaxid.report.terminal import render, text
+
+
+def write(
+    record: Record, figures: Mapping[str, Path], folder: Path, captions: Mapping[str, str]
+) -> None:
+    """Write diagnosis.json, report.html and report.md.
+
+    Args:
+      record: the diagnosis.
+      figures: PNG files by name, in reading order.
+      folder: made if missing.
+      captions: by the figures' names; one without a caption is shown without.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(record, folder)
+    (folder / "report.html").write_text(html(record, figures, captions), encoding="utf-8")
+    page = markdown(record, figures, captions, folder)
+    (folder / "report.md").write_text(page, encoding="utf-8")
+
+
+__all__ = ["html", "load_json", "render", "text", "write", "write_json"]

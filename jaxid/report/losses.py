@@ -1,0 +1,150 @@
+"""What the runs reached, and the budget of what they lost."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jaxid.report.content import Record, Row, Section, Table
+from jaxid.wording import NONE, label, number, percent, plus_minus
+
+MEASURES = (
+    ("train_loss", "training loss, mean over the last epoch's batches"),
+    ("train_loss_end", "training loss, whole set at the end"),
+    ("test_loss", "test loss at the end"),
+    ("original_test_loss", "test loss at the end, original units"),
+    ("test_mape", "test mean absolute percentage error, %"),
+)
+PARTS = {
+    "switched_off_examples": "examples on which a unit is off",
+    "locked_given_features": "locked, given the features",
+}
+
+
+def outcome(record: Record, full: bool) -> Section:
+    """Final losses with standard errors and the range for one more run."""
+    section = Section("What the runs reached", figures=("loss_curves",))
+    final = record.get("final") or {}
+    rows = []
+    for name, words in MEASURES:
+        found = final.get(name)
+        if found is None or _repeats(name, final):
+            continue
+        between = found.get("interval95")
+        span = NONE if between is None else f"{number(between[0])} to {number(between[1])}"
+        rows.append(Row((words, number(found["mean"]), number(found["sem"], 2), span)))
+    if rows:
+        columns = ("", ">mean", ">std. error", ">one more run (95 %)")
+        section.tables.append(Table(columns, rows))
+    reasons = [f for f in final.values() if f.get("reason") or f.get("sem_reason")]
+    if reasons:
+        why = reasons[0].get("reason") or reasons[0]["sem_reason"]
+        section.notes.append(f"No standard errors: {why}.")
+    bad = record.get("non_finite") or []
+    if bad:
+        shown = ", ".join(f"seed {b['seed']} at step {b['step']:,}" for b in bad[:6])
+        more = f" and {len(bad) - 6} more" if len(bad) > 6 else ""
+        section.texts.append(f"Blew up (loss no longer finite): {shown}{more}.")
+    return section
+
+
+def _repeats(name: str, final: Record) -> bool:
+    """Original units are left out where they are the training units."""
+    if name != "original_test_loss" or "test_loss" not in final:
+        return False
+    original, training = final[name]["mean"], final["test_loss"]["mean"]
+    if original is None or training is None:
+        return True
+    # Both are float32 sums, taken in another order.
+    return math.isclose(original, training, rel_tol=1e-5)
+
+
+def budget(record: Record, full: bool) -> Section:
+    """The four items, each accounted for twice."""
+    section = Section("Where the loss comes from", figures=("budget",))
+    found = record.get("budget")
+    if not found:
+        if "budget" in record:
+            section.texts.append(
+                f"There is no loss budget: {record.get('budget_reason') or 'not computed'}."
+            )
+        return section
+    section.tables.append(_table(record, found, full))
+    left = found["unexplained"]
+    section.notes.append(
+        f"again: a second, independent account of each item; it leaves {percent(left['share'])} "
+        "open."
+    )
+    section.notes += _doubts(found, full)
+    if full:
+        _details(section, found)
+    return section
+
+
+def _table(record: Record, found: dict[str, Any], full: bool) -> Table:
+    deep = (record.get("problem") or {}).get("depth", 1) > 1
+    rows = []
+    for item in found["items"]:
+        name = label(item["cause"])
+        name = "locked, given the features" if item["cause"] == "locked" and deep else name
+        rows.append(
+            Row(
+                (
+                    name,
+                    number(item["loss"]),
+                    percent(item["share"]),
+                    number(item["explained"]),
+                    number(item["sem"], 2),
+                )
+            )
+        )
+        rows += [
+            Row((PARTS.get(part["name"], label(part["name"])), "", "", number(part["loss"]), ""), 1)
+            for part in item["parts"]
+            if full or part["loss"]
+        ]
+    left, total = found["unexplained"], found["total"]
+    rows.append(
+        Row(("not explained", NONE, percent(left["share"]), number(left["loss"]),
+             number(left["sem"], 2)))
+    )
+    rows.append(
+        Row(("loss at the end", number(total["mean"]), "100 %" if total["mean"] else NONE,
+             number(total["mean"]), number(total["sem"], 2)))
+    )
+    return Table(("", ">loss", ">share", ">again", ">std. error"), rows)
+
+
+def _doubts(found: dict[str, Any], full: bool) -> list[str]:
+    doubts = []
+    solver, change = found.get("solver") or {}, found.get("annealing_uncertainty") or {}
+    if solver and not solver["converged"]:
+        doubts.append(
+            "The last layer was not solved to its tolerance "
+            f"({number(solver['predicted_decrease'], 2)} left, {number(solver['tolerance'], 2)} "
+            "allowed): 'locked' may be smaller and 'slow modes' larger."
+        )
+    if change and full:
+        doubts.append(
+            "Annealing twice as long moves "
+            f"{plus_minus(change['change'], change['sem'], 2)} between noise and slow modes."
+        )
+    return doubts
+
+
+def _details(section: Section, found: dict[str, Any]) -> None:
+    rows = [
+        Row((label(one["cause"]), number(one["effect"]), number(one["sem"], 2), one["how"]))
+        for one in found.get("one_at_a_time") or []
+    ]
+    if rows:
+        section.tables.append(
+            Table(("each alone", ">loss falls by", ">std. error", "+how"), rows)
+        )
+    if found.get("order_note"):
+        section.notes.append(found["order_note"])
+    section.notes += [
+        f"{name.capitalize()}: {how.removeprefix(f'{name}: ')}."
+        for name, how in ((label(i["cause"]), i.get("how")) for i in found["items"])
+        if how
+    ]

@@ -1,0 +1,69 @@
+"""report.md: the same contents, figures linked beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxid.report.content import Record, Table, is_number, title_of
+from jaxid.report.sections import headline, problem_line, sections
+from jaxid.wording import label
+
+TITLE = "Why it did not learn"
+
+
+def markdown(
+    record: Record, figures: Mapping[str, Path], captions: Mapping[str, str], folder: Path
+) -> str:
+    """The report as Markdown with pipe tables; links are relative to ``folder``."""
+    lines = [f"# {TITLE}", "", problem_line(record), ""]
+    lines += [f"- {escape(sentence)}" for sentence in headline(record)]
+    left = dict(figures)
+
+    def place(name: str) -> None:
+        path = left.pop(name, None)
+        if path is not None:
+            link = Path(os.path.relpath(path, folder)).as_posix()
+            lines.extend(["", f"![{label(name)}]({link})", ""])
+            if captions.get(name):
+                lines.append(f"*{escape(captions[name])}*")
+
+    for section in sections(record, full=True):
+        if section.empty and not any(name in left for name in section.figures):
+            continue
+        lines += ["", f"## {escape(section.title)}"]
+        for words in section.texts:
+            lines += ["", escape(words)]
+        for table in section.tables:
+            lines += ["", *_table(table)]
+        for name in section.figures:
+            place(name)
+        for words in section.notes:
+            lines += ["", f"<small>{escape(words)}</small>"]
+    for name in list(left):
+        place(name)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _table(table: Table) -> list[str]:
+    lines = [
+        "| " + " | ".join(escape(title_of(column)) for column in table.columns) + " |",
+        "|" + "|".join(" ---: " if is_number(column) else " --- " for column in table.columns)
+        + "|",
+    ]
+    for row in table.rows:
+        cells = [escape(cell) for cell in row.cells]
+        if row.heading:
+            cells = [f"**{cells[0]}**", *[""] * (len(table.columns) - 1)]
+        elif row.level:
+            cells[0] = f"- {cells[0]}"
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def escape(words: str) -> str:
+    """So that names from the record stay names: no markup, no HTML, no new cell or line."""
+    words = " ".join(words.split())
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", words)

@@ -1,0 +1,71 @@
+"""Units that died, and the kind of point where training stopped."""
+
+from __future__ import annotations
+
+from jaxid.report.content import Record, Row, Section, Table
+from jaxid.wording import label, number, percent, plus_minus
+
+
+def dead(record: Record, full: bool) -> Section:
+    """Counts by layer, what they cost, when they died."""
+    section = Section("Dead units", figures=("dead_units", "images"))
+    found = record.get("dead")
+    if not found:
+        return section
+    varying, constant = found["outputs_dead_varying"], found["outputs_dead_constant"]
+    text = (
+        f"Of {found['outputs']:,} outputs "
+        f"{plus_minus(varying['mean'], varying['sem'])} are dead and matter"
+    )
+    if found["share_of_loss"] is not None and varying["mean"]:
+        text += f", holding {percent(found['share_of_loss'])} of the loss"
+    if found["constant_targets"]:
+        text += (
+            f"; {number(constant['mean'])} more are dead on the {found['constant_targets']:,} "
+            "targets that never vary, which costs nothing"
+            if not found["loss_constant"]["mean"]
+            else f"; {number(constant['mean'])} more are dead on targets that never vary"
+        )
+    section.texts.append(text + ".")
+    clock = found["death"]
+    if clock["count"]:
+        section.texts.append(
+            f"Half of these deaths come by step {number(clock['median_step'])}, "
+            f"{percent(clock['in_first_epoch'])} in the first epoch."
+        )
+    if not found["stops_gradient"]:
+        section.texts.append("The activation lets gradients through there, so they can recover.")
+    if full or len(found["layers"]) > 1:
+        rows = [
+            Row((
+                f"layer {layer['layer']} ({layer['activation']})", number(layer["units"]),
+                number(layer["dead_start"]["mean"]), number(layer["dead_end"]["mean"]),
+                number(layer["revivals"]["mean"], 2),
+            ))
+            for layer in found["layers"]
+        ]
+        columns = ("", ">units", ">dead at start", ">at end", ">revived")
+        section.tables.append(Table(columns, rows))
+    if full:
+        section.notes.append(f"Dead: {found['how']}.")
+    return section
+
+
+def points(record: Record, full: bool) -> Section:
+    """What kind of point the dead and the live outputs stopped at."""
+    section = Section("What kind of point training stopped at")
+    found = record.get("points") or []
+    section.texts += [
+        f"{point['group'].capitalize()} outputs ({number(point['outputs'])}, loss "
+        f"{number(point['loss'])}): {label(point['kind'])}"
+        f"{'. ' + _sentence(point['why']) if full else '.'}"
+        for point in found
+    ]
+    if found and full:
+        section.notes += sorted({point["kinks"] for point in found if point.get("kinks")})
+    return section
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

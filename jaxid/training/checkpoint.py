@@ -1,0 +1,47 @@
+"""Trained states on disk, by Orbax: what `jaxid train` leaves for other commands to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from jaxid.training.loop import TrainState
+
+FOLDER = "state"
+
+
+def save_state(state: TrainState, folder: Path) -> None:
+    """Write stacked states under ``folder``/state, replacing what is there.
+
+    Keys are saved as their integers: a typed key has no format of its own on disk.
+    """
+    path = (folder / FOLDER).resolve()
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, _plain(state), force=True)
+
+
+def load_state(folder: Path, like: TrainState) -> TrainState:
+    """Read the states back, bit for bit.
+
+    Args:
+      folder: what `save_state` was given.
+      like: states of the same structure and shapes, e.g. `Runner.init` of the same seeds;
+        only shapes and dtypes are read.
+
+    Raises:
+      FileNotFoundError: if there is no checkpoint.
+    """
+    path = (folder / FOLDER).resolve()
+    if not path.is_dir():
+        raise FileNotFoundError(f"no checkpoint in {folder}")
+    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
+    with ocp.StandardCheckpointer() as checkpointer:
+        plain = TrainState(*checkpointer.restore(path, target))
+    return plain._replace(key=jax.random.wrap_key_data(jnp.asarray(plain.key)))
+
+
+def _plain(state: TrainState) -> TrainState:
+    return state._replace(key=jax.random.key_data(state.key))

@@ -1,0 +1,167 @@
+"""Every figure on every kind of record: there or not, labelled, nothing overlapping or cut."""
+
+from __future__ import annotations
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.text import Text
+from PIL import Image
+
+from jaxid import plot
+
+ALL = list(plot.FIGURES)
+EXPECTED = {
+    "full": ALL,
+    "minimal": [],
+    "empty": [],
+    "one_seed": [name for name in ALL if name != "remedies"],
+    "no_images": [name for name in ALL if name not in ("images", "two_solutions")],
+    "deep": ALL,
+}
+NEEDS = {
+    "loss_curves": "loss/train", "dead_units": "census/dead", "images": "images/shape",
+    "spectrum": "spectrum/", "effective_kappa": "effective/share",
+    "stability": "posed/measured", "two_solutions": "solutions/input",
+}
+
+
+def test_each_figure_is_drawn_where_its_data_are_and_nowhere_else(case):
+    name, record, arrays = case
+    drawn = [figure for figure in ALL if plot.FIGURES[figure](record, arrays) is not None]
+    assert drawn == EXPECTED[name]
+
+
+def test_files_are_written_and_neither_data_nor_matplotlib_change(sample, tmp_path):
+    record, arrays = sample.record(), sample.arrays()
+    before = dict(mpl.rcParams)
+    paths = plot.draw(record, arrays, tmp_path / "made")
+    assert list(paths) == ALL
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {
+        f"{figure}.{ending}" for figure in ALL for ending in ("png", "svg")
+    }
+    for path in paths.values():
+        with Image.open(path) as image:
+            assert image.width == round(plot.style.WIDTH * plot.DPI)
+    assert dict(mpl.rcParams) == before
+    assert repr(record) == repr(sample.record())
+    for key, value in sample.arrays().items():
+        np.testing.assert_array_equal(arrays[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize(("figure", "prefix"), NEEDS.items())
+def test_a_figure_without_its_arrays_is_none(sample, figure, prefix):
+    arrays = {k: v for k, v in sample.arrays().items() if not k.startswith(prefix)}
+    assert plot.FIGURES[figure](sample.record(), arrays) is None
+
+
+@pytest.mark.parametrize("figure", ALL)
+def test_arrays_alone_are_enough_unless_the_record_is_drawn(sample, figure):
+    drawn = plot.FIGURES[figure]({}, sample.arrays())
+    assert (drawn is None) == (figure in ("budget", "remedies"))
+    if drawn is not None:
+        plot.CAPTIONS[figure]({}, sample.arrays())
+
+
+@pytest.mark.parametrize(
+    ("kind", "figure"), [(kind, figure) for kind, drawn in EXPECTED.items() for figure in drawn]
+)
+def test_texts_are_inside_the_figure_and_apart(sample, kind, figure):
+    drawn = plot.FIGURES[figure](*sample.cases()[kind])
+    drawn.canvas.draw()
+    renderer = drawn.canvas.get_renderer()
+    texts = [
+        text for text in drawn.findobj(Text)
+        if text.get_text().strip() and text.get_visible() and text.figure is not None
+    ]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+    # Ticks outside an axis' limits exist as texts but are not drawn.
+    shown = {
+        id(label) for axes in drawn.get_axes() for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis._update_ticks() for label in (tick.label1, tick.label2)
+    }
+    ticks = {
+        id(label) for axes in drawn.get_axes() for axis in (axes.xaxis, axes.yaxis)
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+        for label in (tick.label1, tick.label2)
+    }
+    boxes = [
+        box for text, box in zip(texts, boxes, strict=True)
+        if id(text) not in ticks or id(text) in shown
+    ]
+    width, height = drawn.bbox.width, drawn.bbox.height
+    for words, box in boxes:
+        assert box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1, words
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        wide = min(a.x1, b.x1) - max(a.x0, b.x0)
+        high = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert wide < 2 or high < 2, f"{one!r} over {other!r}"
+
+
+@pytest.mark.parametrize("figure", ALL)
+def test_titles_and_axes_have_words(sample, figure):
+    drawn = plot.FIGURES[figure](sample.record(), sample.arrays())
+    assert len(drawn.get_suptitle()) > 10
+    plain = [axes for axes in drawn.get_axes() if axes.axison and not axes.images]
+    if figure not in ("images", "two_solutions"):
+        assert plain and plain[-1].get_xlabel()
+
+
+def test_captions_carry_the_numbers_of_the_record(sample):
+    record, arrays = sample.record(), sample.arrays()
+    words = plot.captions(record, arrays, ALL)
+    assert "1.5 %" in words["budget"]
+    assert "step 11" in words["dead_units"]
+    assert "5,200" in words["effective_kappa"]
+    assert "1 of 5" in words["remedies"]
+    record["budget"]["unexplained"]["share"] = 0.25
+    assert "25 %" in plot.captions(record, arrays, ["budget"])["budget"]
+
+
+def test_the_budget_bars_stack_up_to_the_total(sample):
+    record = sample.record()
+    axes = plot.FIGURES["budget"](record, {}).get_axes()[0]
+    total, *items, left = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    place = 0.0
+    for (start, width), item in zip(items, record["budget"]["items"], strict=True):
+        assert start == pytest.approx(place) and width == pytest.approx(item["loss"])
+        place += width
+    assert place == pytest.approx(total[1])
+    assert left[0] + left[1] == pytest.approx(total[1])
+
+
+def test_negative_and_null_directions_are_counted_in_the_spectrum(sample):
+    values = np.array([[-2.0, -1e-15, 0.0, 0.5, 3.0]])
+    arrays = {"spectrum/end": values, "spectrum/end_threshold": np.asarray(1e-12)}
+    drawn = plot.FIGURES["spectrum"]({}, arrays)
+    words = [text.get_text() for text in drawn.get_axes()[0].texts]
+    assert "at the end: 2 positive, 2 zero, 1 negative, of 5" in words
+    assert "by 6" in drawn.get_suptitle()
+
+
+def test_null_directions_counted_block_by_block_are_taken_over():
+    # 1e-13 is within the largest block's threshold but above its own block's.
+    values = np.array([[-2.0, 0.0, 1e-13, 0.5, 3.0]])
+    arrays = {"spectrum/end": values, "spectrum/end_threshold": np.asarray(1e-12)}
+    assert plot.spectrum.split(arrays, "end").above.tolist() == [3.0, 0.5]
+    found = plot.spectrum.split(arrays | {"spectrum/end_null": np.asarray(1)}, "end")
+    assert found.above.tolist() == [3.0, 0.5, 1e-13]
+    assert (found.zero, found.negative) == (1, 1)
+
+
+def test_a_remedy_that_blew_up_or_reached_zero_is_shown_without_a_ratio(sample):
+    record = sample.record()
+    record["trials"][0] |= {"ratio": float("nan"), "ci95": None, "verdict": "uncertain"}
+    record["trials"][4] |= {"ratio": float("nan"), "ci95": None, "after": 0.0}
+    drawn = plot.FIGURES["remedies"](record, {})
+    words = [text.get_text() for text in drawn.get_axes()[0].texts]
+    assert words.count("blew up") == 1 and words.count("no ratio") == 1 and words.count("0") == 1
+    assert "leaves no loss at all" in drawn.get_suptitle()
+
+
+def test_spread_keeps_the_gap_and_moves_as_little_as_possible():
+    places = plot.style.spread(np.array([0.0, 0.5, 0.51, 1.0]), 0.1)
+    assert np.all(np.diff(places) >= 0.1 - 1e-12)
+    np.testing.assert_allclose(places, [0.0, 0.455, 0.555, 1.0])
