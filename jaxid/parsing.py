@@ -51,6 +51,9 @@ def _one_line(panel: str) -> str:
             kept.append(text)
     message = " ".join(kept)
     message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
-    message = re.sub(r"no type matching \{None\}\|(\w+) could be instantiated.*?(\['.*?'\]).*",
-                     r"\2 is not of type \1", message)
+    message = re.sub(
+        r"no type matching \{None\}\|(\w+) could be instantiated.*?(\['.*?'\]).*",
+        r"\2 is not of type \1",
+        message,
+    )
     return message.rstrip(".") or "the arguments could not be read"

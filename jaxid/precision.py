@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 
 import jax
@@ -18,9 +19,7 @@ def float64() -> Iterator[None]:
     if hasattr(jax, "enable_x64"):
         manager = jax.enable_x64(True)
     else:  # pragma: no cover - older JAX
-        from jax.experimental import enable_x64
-
-        manager = enable_x64()
+        manager = importlib.import_module("jax.experimental").enable_x64()
     with manager:
         yield
 

@@ -165,6 +165,12 @@ class Problem:
         original = _weighted_mean(self.original_loss(outputs, targets), weights)
         return mean, jax.lax.stop_gradient(original)
 
+    def mean_loss(self, params: Params, batch: tuple[Array, Array | None]) -> Array:
+        """The mean loss over a batch (x, y) in stored units; y = None is the identity target."""
+        x, y = batch
+        outputs = self.net.apply(params, self.inputs(x))
+        return jnp.mean(self.loss_fn(outputs, self.targets(x, y)))
+
     def init(self, key: jax.Array) -> Params:
         """Parameters drawn from the key."""
         example = self.inputs(jnp.asarray(self.train[0][:1]))
@@ -194,5 +200,3 @@ def _check_arrays(name: str, part: tuple[Any, Any] | None) -> None:
         raise InputError(
             f"{name} has {np.shape(x)[0]} inputs and {np.shape(y)[0]} targets; give one per input"
         )
-
-

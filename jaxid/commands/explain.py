@@ -52,9 +52,7 @@ def run(argv: Sequence[str]) -> int:
         notes.print(text, highlight=False, style="dim")
 
     dataset = load_data(spec, say)
-    plan = make_plan(
-        spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds
-    )
+    plan = make_plan(spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds)
     say(
         f"{plan.spec.data}, depth {plan.spec.depth}, {plan.spec.seeds} seeds, "
         f"{plan.spec.epochs} epochs: about {_duration(plan.predicted_seconds)}"

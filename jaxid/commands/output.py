@@ -14,14 +14,14 @@ def check_out(out: Path, overwrite: bool) -> None:
     Raises:
       InputError: one line with the fix.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise InputError(f"--out {out} is not empty; add --overwrite or name another folder")
-    parent = out
-    while not parent.exists():
-        parent = parent.parent
     try:
+        if out.exists() and not out.is_dir():
+            raise InputError(f"--out {out} is a file; name a folder")
+        if out.is_dir() and any(out.iterdir()) and not overwrite:
+            raise InputError(f"--out {out} is not empty; add --overwrite or name another folder")
+        parent = out
+        while not parent.exists():
+            parent = parent.parent
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as failed:

@@ -52,6 +52,7 @@ class HessianProduct:
     chunk: int = CHUNK
 
     def __call__(self, operand: tuple[Params, Any], v: Params) -> Params:
+        """H v."""
         params, data = operand
 
         def product(params: Params, batch: Any, v: Params) -> Params:
@@ -80,6 +81,7 @@ class GaussNewtonProduct:
     chunk: int = CHUNK
 
     def __call__(self, operand: tuple[Params, tuple[Array, Array]], v: Params) -> Params:
+        """G v."""
         params, data = operand
 
         def product(params: Params, batch: Any, v: Params) -> Params:

@@ -175,7 +175,7 @@ def solve_head(
 def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations: int) -> None:
     """Steps for all units of a group until each has settled, stalled or used its budget."""
     active = np.flatnonzero(group.loss > problem.edge)
-    for iteration in range(max_iterations):
+    for iteration in range(max_iterations + 1):
         if active.size == 0:
             return
         # Recomputed rather than updated by each step: no rounding piles up.
@@ -186,7 +186,8 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
             group.start_predicted[active] = decrease
         moving = decrease > problem.edge
         active, step = active[moving], step[:, moving]
-        if active.size == 0:
+        # Past the budget only the promise is computed, so that it is the final weights'.
+        if active.size == 0 or iteration == max_iterations:
             return
         length, after = _line_search(
             z[:, moving],

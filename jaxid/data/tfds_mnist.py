@@ -13,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def builder(folder: Path) -> Any:
         """TFDS's MNIST with generation that needs no TensorFlow."""
 
         URL = idx.URL
-        url_infos = {
+        url_infos: ClassVar[dict[str, Any]] = {
             idx.URL + name: checksums.UrlInfo(
                 size=tfds.core.utils.Size(official.size), checksum=official.sha256, filename=name
             )

@@ -1,0 +1,1 @@
+"""Why a network did not learn: evidence, causes, budget, remedies, verdict."""

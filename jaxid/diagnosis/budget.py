@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxid.diagnosis.evidence import Evidence
 from jaxid.diagnosis.statistics import sem
+from jaxid.types import Estimate
 
 ORDER_NOTE = (
     "The gaps are taken in this order: anneal, then solve the last layer, then compare with "
@@ -57,7 +58,7 @@ def measure_gaps(evidence: Evidence, representation: float) -> Gaps:
         np.array([seed.solution.loss for seed in evidence.seeds]),
         representation,
         # The representation bound's share of those outputs is already an item of its own.
-        dead_loss - _floor_in(dead, representation, annealed.output_loss[index]),
+        dead_loss - _floor_in(dead, representation, np.asarray(annealed.output_loss)[index]),
         np.array([float(seed.stopped.mean()) for seed in evidence.seeds]),
         np.array([float(seed.quadratic.mean()) for seed in evidence.seeds]),
         evidence.coherent[index].mean(axis=1),
@@ -92,7 +93,9 @@ def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict
     total = gaps.total
     twice = np.asarray(evidence.annealed_twice.train_end.loss, float)
     once = np.asarray(evidence.annealed.train_end.loss, float)[: twice.size]
-    change = once - twice
+    # The longer one may blow up on a seed that the shorter one brought home.
+    both = np.isfinite(once) & np.isfinite(twice)
+    change = once[both] - twice[both]
     locked_name = "locked" if depth == 1 else "locked given the features"
     stopped_name = "switched_off_examples" if depth == 1 else "locked_given_features"
     items = [
@@ -131,7 +134,8 @@ def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict
             [("coherent", gaps.coherent), ("incoherent", gaps.incoherent)],
             f"end minus annealed over {evidence.anneal_epochs} epochs; explained by the mean "
             "square of the difference of outputs before and after",
-        ),
+        )
+        | {"predicted_floor": _predicted_noise(evidence)},
     ]
     explained = floor + gaps.dead + gaps.stopped + gaps.quadratic + gaps.coherent + gaps.incoherent
     unexplained = total - explained
@@ -145,9 +149,9 @@ def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict
             "share": _share(float(unexplained.mean()), mean),
         },
         "annealing_uncertainty": {
-            "change": float(change.mean()),
+            "change": float(change.mean()) if change.size else None,
             "sem": sem(change),
-            "seeds": int(twice.size),
+            "seeds": int(change.size),
             "how": f"annealed over {evidence.anneal_epochs} epochs minus over "
             f"{2 * evidence.anneal_epochs}; it lies between noise and slow modes",
         },
@@ -175,6 +179,17 @@ def _item(
         "parts": [{"name": name, "loss": float(value.mean())} for name, value in parts],
         "how": how,
     }
+
+
+def _predicted_noise(evidence: Evidence) -> dict[str, Any]:
+    """The theory's floor beside the measured noise: mean over seeds, standard error over them."""
+    found = [seed.predicted_noise for seed in evidence.seeds]
+    values = np.array([e.value for e in found if e.value is not None])
+    if values.size == 0:
+        return Estimate(None, None, False, found[0].method)._asdict()
+    error = sem(values) if values.size > 1 else found[0].error
+    small = all(e.converged for e in found)
+    return Estimate(float(values.mean()), error, small, found[0].method)._asdict()
 
 
 def _share(part: float, total: float) -> float | None:

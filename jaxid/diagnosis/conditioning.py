@@ -11,19 +11,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxid.curvature.conditioning import effective_kappa_curve
-from jaxid.curvature.hessian import RESTARTS, STEPS, least_eigenvalue
+from jaxid.curvature.hessian import least_eigenvalue
 from jaxid.curvature.nullspace import null_reasons
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
 from jaxid.diagnosis.evidence import Evidence, HeadData, SeedEvidence, head_data, seed_params
+from jaxid.linalg.lanczos import RESTARTS, STEPS
 from jaxid.prng import role_key, seed_key
-from jaxid.problem import Problem
 from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
-from jaxid.types import Array, Estimate, Params
+from jaxid.types import Estimate
 
 SHARE = 0.99
 """Share of the excess that the effective condition number accounts for."""
@@ -76,8 +75,9 @@ def measure(
     chosen = [int(s) for s in np.flatnonzero(history.first_bad < 0)[:count]]
     if not chosen or problem.net.head is None or problem.net.inspect is None:
         reason = "--spectrum-seeds is 0" if count == 0 else "no seed ended finite"
-        return Spectra({"at_init": None, "at_end": None, "reason": reason}, {}, None, None, None,
-                       None, 0)
+        return Spectra(
+            {"at_init": None, "at_end": None, "reason": reason}, {}, None, None, None, None, 0
+        )
     rows: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     for s in chosen:
@@ -232,7 +232,6 @@ def _whole_network(
     """(least, largest) eigenvalue of the whole network's Hessian at the annealed point."""
     problem = runner.problem
     params = seed_params(evidence.annealed.state, index)
-    loss = network_loss(problem)
     products = (STEPS + 2) * (1 + RESTARTS)
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     # Forward, backward and their tangents: about 12 operations a weight and example.
@@ -244,9 +243,9 @@ def _whole_network(
         reporter.task("least eigenvalue (Lanczos)", 1) as task,
     ):
         found = least_eigenvalue(
-            loss,
+            problem.mean_loss,
             params,
-            (x[:n], x[:n] if y is None else y[:n]),
+            (x[:n], None if y is None else y[:n]),
             role_key(seed_key(index), "lanczos"),
             chunk=min(1024, n),
         )
@@ -256,14 +255,3 @@ def _whole_network(
         found.smallest._replace(method=found.smallest.method + note),
         found.largest._replace(method=found.largest.method + note),
     )
-
-
-def network_loss(problem: Problem) -> Any:
-    """(params, (x, y)) -> mean loss over the batch, stored units in."""
-
-    def loss(params: Params, batch: tuple[Array, Array]) -> Array:
-        x, y = batch
-        outputs = problem.net.apply(params, problem.inputs(x))
-        return jnp.mean(problem.loss_fn(outputs, problem.targets(x, y)))
-
-    return loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ class Cost:
         assert spec.epochs and spec.batch_size and spec.width
         n, d = dataset.train.shape
         sizes = [d, *[spec.width] * (spec.depth - 1), d]
-        weights = [a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        weights = [a * b for a, b in pairwise(sizes)]
         forward = 2.0 * sum(weights)
         backward = 2 * forward - 2.0 * weights[0]
         return cls(

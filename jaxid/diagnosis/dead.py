@@ -35,23 +35,23 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
 
     A unit counts as dead when its pre-activation is <= 0 on every training example. That
     stops its gradient only where the activation is 0 there; ``stops_gradient`` says so.
+    Seeds that went non-finite are left out (nothing of theirs is above 0); None without others.
     """
-    census = history.census
-    if census is None or not census.dead:
+    census, kept = history.census, history.first_bad < 0
+    if census is None or not census.dead or not kept.any():
         return None
+    census = census._replace(dead=tuple(layer[kept] for layer in census.dead))
     constant = constant_targets(problem)
     layers = [
-        _layer(i, dead, census, problem.net.activations[i])
-        for i, dead in enumerate(census.dead)
+        _layer(i, dead, census, problem.net.activations[i]) for i, dead in enumerate(census.dead)
     ]
     outputs = census.dead[-1][:, -1]
-    losses = np.asarray(history.train_end.output_loss, float)
+    losses = np.asarray(history.train_end.output_loss, float)[kept]
     varying = outputs & ~constant[None, :]
     in_varying = np.where(varying, losses, 0.0).mean(axis=1)
     in_constant = np.where(outputs & constant[None, :], losses, 0.0).mean(axis=1)
-    total = np.asarray(history.train_end.loss, float)
-    finite = np.isfinite(total) & (total > 0)
-    share = in_varying[finite] / total[finite]
+    total = np.asarray(history.train_end.loss, float)[kept]
+    share = in_varying[total > 0] / total[total > 0]
     return {
         "layers": layers,
         "outputs": int(outputs.shape[1]),

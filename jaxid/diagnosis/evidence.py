@@ -15,13 +15,14 @@ import numpy as np
 
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.newton import HeadSolution, solve_head
+from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
 from jaxid.training.loop import TrainState
 from jaxid.training.metrics import residual_shift
 from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
-from jaxid.types import Params
+from jaxid.types import Estimate, Params
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class SeedEvidence:
       stopped: (m,) the part of each output's mean squared error at the solved point that
         lies on examples where the unit is off; 0 for units dead on all examples, which are
         counted apart, and for activations that cannot die.
+      predicted_noise: the noise floor that gradient covariance and step rule predict.
       solved_from_end: the loss after solving from the end state without annealing.
     """
 
@@ -66,6 +68,7 @@ class SeedEvidence:
     quadratic: np.ndarray
     gradient: np.ndarray
     stopped: np.ndarray
+    predicted_noise: Estimate
     solved_from_end: float | None
 
 
@@ -125,15 +128,16 @@ def head_data(problem: Problem, params: Params, chunk: int = 4096) -> HeadData:
         targets = problem.targets(x, y)
         return seen.features, targets if seen.skip is None else targets - seen.skip
 
-    features, targets = [], []
+    features: list[np.ndarray] = []
+    wanted: list[np.ndarray] = []
     for start in range(0, problem.examples, chunk):
         rows = slice(start, start + chunk)
         h, t = part(params, jnp.asarray(x[rows]), None if y is None else jnp.asarray(y[rows]))
         features.append(np.asarray(h))
-        targets.append(np.asarray(t))
+        wanted.append(np.asarray(t))
     return HeadData(
         np.concatenate(features),
-        np.concatenate(targets),
+        np.concatenate(wanted),
         np.asarray(kernel, np.float64),
         host_bias,
         net.head.activation,
@@ -148,13 +152,20 @@ def constant_targets(problem: Problem) -> np.ndarray:
 
 
 def examine_head(
-    index: int, data: HeadData, *, end: HeadData | None, reporter: Reporter, name: str
+    index: int,
+    data: HeadData,
+    *,
+    noise: Estimate,
+    end: HeadData | None,
+    reporter: Reporter,
+    name: str,
 ) -> SeedEvidence:
     """Solve the last layer and account for the gap by the Hessian's quadratic form.
 
     Args:
       index: of the seed.
       data: at the annealed state.
+      noise: the predicted noise floor, kept with the rest.
       end: at the end state, to solve from there too; None to skip it.
       reporter, name: for the progress bar.
     """
@@ -173,10 +184,10 @@ def examine_head(
     quadratic, gradient = _quadratic(data, solution)
     from_end = None
     if end is not None:
-        from_end = solve_head(
-            end.features, end.targets, end.kernel, end.bias, end.activation
-        ).loss
-    return SeedEvidence(index, solution, quadratic, gradient, _stopped(data, solution), from_end)
+        from_end = solve_head(end.features, end.targets, end.kernel, end.bias, end.activation).loss
+    return SeedEvidence(
+        index, solution, quadratic, gradient, _stopped(data, solution), noise, from_end
+    )
 
 
 def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.ndarray]:
@@ -253,9 +264,11 @@ def gather(
     some = jax.tree.map(lambda leaf: leaf[:twice_seeds], history.state)
     twice = runner.anneal(some, 2 * epochs, name="annealing, twice as long", reporter=reporter)
     shift = jax.jit(
-        lambda a, b, x, y: residual_shift(problem, a, b, x, y)
-        if problem.loss == "mse"
-        else (jnp.zeros(0), jnp.zeros(0))
+        lambda a, b, x, y: (
+            residual_shift(problem, a, b, x, y)
+            if problem.loss == "mse"
+            else (jnp.zeros(0), jnp.zeros(0))
+        )
     )
     seeds = history.first_bad.size
     coherent, incoherent = [], []
@@ -272,10 +285,15 @@ def gather(
             if history.first_bad[s] >= 0 or annealed.first_bad[s] >= 0:
                 continue
             end = head_data(problem, seed_params(history.state, s)) if s < end_seeds else None
+            state: TrainState = jax.tree.map(lambda leaf, s=s: leaf[s], history.state)
+            params = seed_params(annealed.state, s)
+            with jax.default_matmul_precision(runner.precision):
+                noise = predicted_floor(problem, problem.mean_loss, state, runner.x, runner.y, s)
             solved.append(
                 examine_head(
                     s,
-                    head_data(problem, seed_params(annealed.state, s)),
+                    head_data(problem, params),
+                    noise=noise,
                     end=end,
                     reporter=reporter,
                     name=f"solving, seed {s + 1}/{solve_seeds}",

@@ -67,9 +67,7 @@ def make_plan(
     cost = Cost.of(spec, dataset)
     solve = cost.solve_seeds()
     seconds = cost.seconds(trials, spectrum_seeds, solve)
-    return Plan(
-        spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), solve, seconds
-    )
+    return Plan(spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), solve, seconds)
 
 
 def explain(
@@ -185,7 +183,13 @@ def _conclude(record: dict[str, Any], trials: list[Trial]) -> None:
             "trial": {
                 key: t[key]
                 for key in (
-                    "before", "after", "ratio", "ci95", "seeds", "seeds_lower", "epochs",
+                    "before",
+                    "after",
+                    "ratio",
+                    "ci95",
+                    "seeds",
+                    "seeds_lower",
+                    "epochs",
                     "reference_epochs",
                 )
             },
@@ -206,11 +210,13 @@ def _final(history: History) -> dict[str, Any]:
         "original_train_loss_end": summary(np.asarray(train.original_loss)),
     }
     if test is not None:
+        with np.errstate(invalid="ignore"):  # inf - inf, of seeds that went non-finite
+            gap = np.asarray(test.loss) - np.asarray(train.loss)
         final |= {
             "test_loss": summary(np.asarray(test.loss)),
             "test_mape": summary(np.asarray(test.mape)),
             "original_test_loss": summary(np.asarray(test.original_loss)),
-            "generalisation_gap": summary(np.asarray(test.loss) - np.asarray(train.loss)),
+            "generalisation_gap": summary(gap),
         }
     return final
 

@@ -36,7 +36,12 @@ _VERDICTS = {"helps": "cause", "nothing": "not_a_cause"}
 
 def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Findings, ranked: causes and compounds by effect, then uncertain ones, then the rest."""
-    by_name = {trial.remedy.name: trial for trial in trials if np.isfinite(trial.after).all()}
+    by_name = {
+        trial.remedy.name: trial
+        for trial in trials
+        # What blew up, or has no finite run to be compared with, convicts nobody.
+        if np.isfinite(trial.after).all() and trial.log_ratio.size
+    }
     shares = {} if budget is None else {i["cause"]: i["share"] for i in budget["items"]}
     findings = [
         _single(suspect, by_name[name], shares.get(suspect))
@@ -102,12 +107,10 @@ def _pair(
         "causes": causes,
         "verdict": "cause",
         "rank": None,
-        "share": sum(known) if known else None,  # type: ignore[arg-type]
+        "share": sum(known) if known else None,
         "interaction": interaction,
         "evidence": {
-            "alone": {
-                part: float(np.exp(by_name[part].log_ratio.mean())) for part in parts
-            },
+            "alone": {part: float(np.exp(by_name[part].log_ratio.mean())) for part in parts},
             "why": "neither change alone lowers the loss; both together do",
         },
         "counterfactual": _counterfactual(trial),
@@ -157,16 +160,17 @@ def _withdraw_acquittals(
 
 def _counterfactual(trial: Trial) -> dict[str, Any]:
     interval = t_interval(trial.log_ratio)
+    before, after = trial.pairs
     ci = None
     if interval.low is not None and interval.high is not None:
         ci = [float(np.exp(interval.low)), float(np.exp(interval.high))]
     return {
         "change": trial.change,
         "remedy": trial.remedy.name,
-        "before": float(trial.before.mean()),
-        "after": float(trial.after.mean()),
+        "before": float(before.mean()),
+        "after": float(after.mean()),
         "ratio": float(np.exp(interval.mean)),
         "log_ratio": interval.mean,
         "ci95": ci,
-        "seeds": int(trial.after.size),
+        "seeds": int(after.size),
     }

@@ -86,10 +86,7 @@ def _group(
         ]
     )
     predicted = np.array(
-        [
-            seed.solution.start_predicted[mask[k]].sum() / m
-            for k, seed in enumerate(evidence.seeds)
-        ]
+        [seed.solution.start_predicted[mask[k]].sum() / m for k, seed in enumerate(evidence.seeds)]
     )
     flat = None if null_dims is None else int(null_dims[mask[0]].sum())
     record: dict[str, Any] = {

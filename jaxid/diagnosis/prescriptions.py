@@ -68,8 +68,9 @@ SINGLES: tuple[Remedy, ...] = (
     ),
     Remedy("standardize", {"scaling": "standardized"}, "conditioning"),
     Remedy("linear output", {"output_activation": "linear"}, "ReLU output"),
-    Remedy("leaky ReLU", {"output_activation": "leaky_relu", "activation": "leaky_relu"},
-           "ReLU output"),
+    Remedy(
+        "leaky ReLU", {"output_activation": "leaky_relu", "activation": "leaky_relu"}, "ReLU output"
+    ),
     Remedy("decaying rate", {"schedule": "linear"}, "constant rate"),
     Remedy("rate / 10", {"learning_rate": lambda s: s.learning_rate / 10}, "constant rate"),
     Remedy("4 x epochs", {"epochs": lambda s: 4 * s.epochs}, "too few steps"),
@@ -77,8 +78,12 @@ SINGLES: tuple[Remedy, ...] = (
     Remedy("Adam", {"optimizer": "adam"}, "weak optimizer"),
     Remedy("He initialisation", {"initializer": "he_normal"}, "initialisation"),
     Remedy("orthogonal init", {"initializer": "orthogonal"}, "initialisation"),
-    Remedy("identity init", {"initializer": "identity"}, "initialisation",
-           note="starts at a solution where ReLU leaves the data unchanged"),
+    Remedy(
+        "identity init",
+        {"initializer": "identity"},
+        "initialisation",
+        note="starts at a solution where ReLU leaves the data unchanged",
+    ),
     Remedy("residual", {"residual": True}, "composition of layers"),
 )
 

@@ -160,8 +160,9 @@ def _witness(spec: IdentitySpec, problem: Problem) -> tuple[Params | None, str |
     layers = []
     for i in range(spec.depth - 1):
         copy = np.eye(d if i == 0 else width, width)
-        layers.append(_layer(copy, np.pad(shift, (0, width - d)) if i == 0 else np.zeros(width),
-                             spec))
+        layers.append(
+            _layer(copy, np.pad(shift, (0, width - d)) if i == 0 else np.zeros(width), spec)
+        )
     last = np.zeros((width, d))
     last[:d] = matrix
     layers.append(_layer(last, offset - shift @ matrix, spec))

@@ -19,7 +19,7 @@ class Interval(NamedTuple):
     mean: float
     low: float | None
     high: float | None
-    count: int
+    size: int
 
 
 def sem(values: Sequence[float] | np.ndarray) -> float | None:
@@ -29,8 +29,10 @@ def sem(values: Sequence[float] | np.ndarray) -> float | None:
 
 
 def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """mean +- t(0.975, n-1) s / sqrt(n)."""
+    """mean +- t(0.975, n-1) s / sqrt(n); nan without bounds where there are no values."""
     array = np.asarray(values, float)
+    if array.size == 0:
+        return Interval(float("nan"), None, None, 0)
     mean, error = float(array.mean()), sem(array)
     if error is None:
         return Interval(mean, None, None, array.size)

@@ -51,11 +51,16 @@ class Trial(NamedTuple):
     solved_at_start: bool
 
     @property
-    def log_ratio(self) -> np.ndarray:
-        """log(after / before) of the pairs that stayed finite; losses below the floor, 0
-        among them, count as the floor."""
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """(before, after) of the pairs of which both stayed finite."""
         finite = np.isfinite(self.after) & np.isfinite(self.before)
-        after, before = (np.maximum(v[finite], self.floor) for v in (self.after, self.before))
+        return self.before[finite], self.after[finite]
+
+    @property
+    def log_ratio(self) -> np.ndarray:
+        """log(after / before) of those pairs; losses below the floor, 0 among them, count as
+        the floor."""
+        before, after = (np.maximum(values, self.floor) for values in self.pairs)
         return np.log(after) - np.log(before)
 
 
@@ -69,8 +74,8 @@ def rounding_floor(dataset: Dataset) -> float:
 
 
 def tail_mean(losses: np.ndarray) -> np.ndarray:
-    """Mean over the last tenth of the steps: (..., steps) -> (...)."""
-    return losses[..., -max(1, losses.shape[-1] // 10) :].mean(axis=-1)
+    """Mean over the last tenth of the steps, float64: (..., steps) -> (...)."""
+    return losses[..., -max(1, losses.shape[-1] // 10) :].mean(axis=-1, dtype=np.float64)
 
 
 def trial_plan(spec: IdentitySpec, mode: TrialMode) -> tuple[int, int]:
@@ -112,7 +117,7 @@ def run_trials(
             trials.append(_run_one(base, changed, remedy, dataset, before))
             task.advance(1, remedy.name)
             # Compiled programs of a trial are of no further use; on a small machine they add up.
-            jax.clear_caches()
+            jax.clear_caches()  # type: ignore[no-untyped-call]
             gc.collect()
     return trials
 
@@ -147,30 +152,41 @@ def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
     """A trial as the diagnosis' JSON has it."""
     ratios = trial.log_ratio
     bad = int(np.sum(~np.isfinite(trial.after)))
+    before, after = trial.pairs
     record: dict[str, Any] = {
         "name": trial.remedy.name,
         "change": trial.change,
         "group": trial.remedy.group,
         "suspect": trial.remedy.suspect,
         "predicted": predicted,
-        "before": float(trial.before.mean()),
-        "after": None if bad else float(trial.after.mean()),
-        "seeds": int(trial.after.size),
-        "seeds_lower": int(np.sum(trial.after < trial.before)),
+        "before": float(before.mean()) if before.size else None,
+        "after": None if bad else float((after if after.size else trial.after).mean()),
+        "seeds": int(trial.after.size if bad else after.size),
+        "seeds_lower": int(np.sum(after < before)),
         "epochs": trial.epochs,
         "reference_epochs": trial.reference_epochs,
         "note": trial.remedy.note,
         "solved_at_start": trial.solved_at_start,
     }
     if bad:
-        first = int(np.min(trial.first_bad[trial.first_bad >= 0], initial=10**9))
+        steps = trial.first_bad[trial.first_bad >= 0]
+        when = f", the first at step {steps.min()}" if steps.size else " in original units"
         record |= {
             "ratio": None,
             "log_ratio": None,
             "ci95": None,
             "verdict": "non_finite",
-            "note": f"{bad} of {trial.after.size} seeds went non-finite, the first at step {first}",
+            "note": f"{bad} of {trial.after.size} seeds went non-finite{when}",
         }
+        return record
+    lost = trial.after.size - after.size
+    if lost:
+        record["note"] = (
+            f"the run itself went non-finite on {lost} of {trial.after.size} seeds, with this "
+            "change on none; only the others are compared"
+        )
+    if not after.size:
+        record |= {"ratio": None, "log_ratio": None, "ci95": None, "verdict": "uncertain"}
         return record
     interval = t_interval(ratios)
     record |= {

@@ -50,13 +50,16 @@ def _where(record: dict[str, Any]) -> str:
     total = budget["total"]["mean"]
     start = f"After {epochs} epochs the loss is {number(total)}"
     if bad:
-        start += f" ({len(bad)} seeds went non-finite, the first at step {bad[0]['step']})"
+        seeds = "1 seed" if len(bad) == 1 else f"{len(bad)} seeds"
+        start += f" ({seeds} went non-finite, the first at step {min(b['step'] for b in bad)})"
+    if total == 0:
+        return f"{start}: nothing is left to explain."
     exists = record["representation"]["verdict"] == "exact"
     start += ", though the network can represent the target exactly" if exists else ""
     dead = record.get("dead")
     shares = {item["cause"]: item["share"] or 0.0 for item in budget["items"]}
     parts = {p["name"]: p["loss"] for i in budget["items"] for p in i["parts"]}
-    in_dead = parts.get("dead_outputs", 0.0) / total if total else 0.0
+    in_dead = parts.get("dead_outputs", 0.0) / total
     if dead and dead["stops_gradient"] and in_dead >= LARGE:
         count = dead["outputs_dead_varying"]["mean"]
         early = dead["death"]["in_first_epoch"]
@@ -89,7 +92,7 @@ def _why(record: dict[str, Any]) -> str:
     null = record.get("conditioning", {}).get("at_init") if record.get("conditioning") else None
     if kappa is not None:
         clauses.append(f"the inputs' condition number is {kappa:.2g}")
-    if null:
+    if null and null["null_dim"]:
         clauses.append(
             f"{null['null_dim']:,} of {null['size']:,} directions were flat from the start, so "
             "solutions form a whole space"
@@ -106,6 +109,13 @@ def _remedy(record: dict[str, Any]) -> str:
         return "No remedy was tried (--trials none), so what would cure it is not proved here."
     best = record["prescriptions"][0] if record.get("prescriptions") else None
     joint = compound(record)
+    rescued = [n for n, t in trials.items() if t["before"] is None and t["after"] is not None]
+    if best is None and rescued:
+        more = f" and {len(rescued) - 3} more" if len(rescued) > 3 else ""
+        return (
+            f"The run itself goes non-finite; no seed does with {', '.join(rescued[:3])}{more} "
+            f"({len(rescued)} of the {len(trials)} changes tried)."
+        )
     if best is None:
         return f"None of the {len(trials)} changes tried lowers the loss by a sure 10 %."
     trial = best["trial"]
@@ -132,5 +142,3 @@ def _remedy(record: dict[str, Any]) -> str:
 def _kappa(record: dict[str, Any]) -> float | None:
     moments = record.get("moments") or []
     return moments[0]["kappa"]["value"] if moments else None
-
-

@@ -82,9 +82,7 @@ def _exists(found: Representation) -> Answer:
     return {"answer": "unknown", "text": text}
 
 
-def _unique(
-    spec: IdentitySpec, moment: Moment, pair: TwoSolutions | None, features: int
-) -> Answer:
+def _unique(spec: IdentitySpec, moment: Moment, pair: TwoSolutions | None, features: int) -> Answer:
     units = spec.width if spec.depth > 1 else features
     assert units is not None
     total = moment.null_dim * units

@@ -53,8 +53,17 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     for row, item in enumerate(items, start=1):
         colour = CAUSES.get(item["cause"], GREY)
         _bar(axes, row, start, item["loss"], colour, item["sem"])
-        axes.plot([start + item["explained"]], [row], marker="D", markersize=6, color="white",
-                  markeredgecolor=INK, markeredgewidth=1.3, linestyle="none", zorder=5)
+        axes.plot(
+            [start + item["explained"]],
+            [row],
+            marker="D",
+            markersize=6,
+            color="white",
+            markeredgecolor=INK,
+            markeredgewidth=1.3,
+            linestyle="none",
+            zorder=5,
+        )
         axes.plot([start + item["loss"]] * 2, [row, row + 1], color=PALE, linewidth=0.8, zorder=0)
         start += item["loss"]
         edges += [start, start - item["loss"] + item["explained"]]
@@ -71,8 +80,15 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.set_yticks(range(rows), names, fontsize=NORMAL)
     axes.tick_params(axis="y", length=0)
     for row, text in enumerate(texts):
-        axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center",
-                  fontsize=NORMAL, color=INK)
+        axes.text(
+            1.02,
+            row,
+            text,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=NORMAL,
+            color=INK,
+        )
     figure.supxlabel(KEY, x=0.012, ha="left", fontsize=SMALL, color=GREY)
     return figure
 
@@ -80,9 +96,16 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
 def _bar(
     axes: Axes, row: int, start: float, width: float, colour: str, error: float | None
 ) -> None:
-    axes.barh(row, width, left=start, height=0.62, color=colour,
-              edgecolor=INK if colour == "white" else colour, linewidth=0.8,
-              hatch="////" if colour == "white" else None)
+    axes.barh(
+        row,
+        width,
+        left=start,
+        height=0.62,
+        color=colour,
+        edgecolor=INK if colour == "white" else colour,
+        linewidth=0.8,
+        hatch="////" if colour == "white" else None,
+    )
     if error is not None:
         axes.errorbar(start + width, row, xerr=error, color=INK, capsize=3, linewidth=1.2)
 

@@ -53,9 +53,7 @@ def _layers(arrays: Arrays) -> list[tuple[str, str, np.ndarray]]:
     targets, where that differs."""
     dead = np.asarray(arrays["census/dead"], float)
     last = dead.shape[1] - 1
-    found = [
-        (f"layer {i + 1}", HIDDEN[i % len(HIDDEN)], dead[:, i]) for i in range(last)
-    ]
+    found = [(f"layer {i + 1}", HIDDEN[i % len(HIDDEN)], dead[:, i]) for i in range(last)]
     varying = arrays.get("census/dead_varying")
     if varying is None or np.array_equal(varying, dead[:, last]):
         return [*found, ("outputs", RED, dead[:, last])]
@@ -69,8 +67,9 @@ def _layers(arrays: Arrays) -> list[tuple[str, str, np.ndarray]]:
 def _counts(axes: Axes, step: np.ndarray, arrays: Arrays) -> None:
     for _, colour, counts in _layers(arrays):
         if counts.shape[0] > 1:
-            axes.fill_between(step, counts.min(axis=0), counts.max(axis=0), color=colour,
-                              alpha=0.18, linewidth=0)
+            axes.fill_between(
+                step, counts.min(axis=0), counts.max(axis=0), color=colour, alpha=0.18, linewidth=0
+            )
         axes.plot(step, counts.mean(axis=0), color=colour, linewidth=2.0)
     axes.set_ylim(bottom=0)
     if axes.get_ylim()[1] < 1:
@@ -114,8 +113,17 @@ def _first_epoch(both: tuple[Axes, Axes], step: np.ndarray, arrays: Arrays) -> N
     end = step[inside[0]]
     for axes in both:
         axes.axvline(end, color=GREY, linewidth=0.9, linestyle=":")
-    both[0].annotate("first epoch ends", (end, 1), (-4, -2), xycoords=("data", "axes fraction"),
-                     textcoords="offset points", fontsize=8.5, color=GREY, ha="right", va="top")
+    both[0].annotate(
+        "first epoch ends",
+        (end, 1),
+        (-4, -2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=GREY,
+        ha="right",
+        va="top",
+    )
 
 
 def _title(record: Record) -> str:

@@ -42,17 +42,38 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     if full is not None:
         top = max(top, full)
         axes.axhline(full, color=GREY, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.text(0.01, full, f"of all modes with any curvature: {number(full)}", va="bottom",
-                  transform=axes.get_yaxis_transform(), fontsize=8.5, color=GREY)
+        axes.text(
+            0.01,
+            full,
+            f"of all modes with any curvature: {number(full)}",
+            va="bottom",
+            transform=axes.get_yaxis_transform(),
+            fontsize=8.5,
+            color=GREY,
+        )
     axes.set_ylim(bottom / 2, top * max(4.0, (top / bottom) ** 0.12))
     if marked is not None:
-        axes.plot([1 - SHARE], [marked], marker="o", color=RED, markersize=7,
-                  markeredgecolor="white", linestyle="none", zorder=5)
-        axes.annotate(f"{number(marked)} for 99 %", (1 - SHARE, marked), (7, -9),
-                      textcoords="offset points", color=RED, fontsize=9.5, fontweight="bold",
-                      va="top")
-    note(axes, 0.99, 0.02, "to the right: the last remainders of the loss", ha="right",
-         va="bottom")
+        axes.plot(
+            [1 - SHARE],
+            [marked],
+            marker="o",
+            color=RED,
+            markersize=7,
+            markeredgecolor="white",
+            linestyle="none",
+            zorder=5,
+        )
+        axes.annotate(
+            f"{number(marked)} for 99 %",
+            (1 - SHARE, marked),
+            (7, -9),
+            textcoords="offset points",
+            color=RED,
+            fontsize=9.5,
+            fontweight="bold",
+            va="top",
+        )
+    note(axes, 0.99, 0.02, "to the right: the last remainders of the loss", ha="right", va="bottom")
     axes.title.set_color(INK)
     return figure
 

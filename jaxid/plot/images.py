@@ -49,8 +49,9 @@ def show(axes: Axes, values: np.ndarray, shape: tuple[int, ...], **keywords: Any
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color("#BDBDBD")
-    return axes.imshow(np.asarray(values, float).reshape(shape), interpolation="nearest",
-                       **keywords)
+    return axes.imshow(
+        np.asarray(values, float).reshape(shape), interpolation="nearest", **keywords
+    )
 
 
 def _kinds(record: Record, arrays: Arrays) -> np.ndarray:
@@ -72,10 +73,26 @@ def _draw_kinds(axes: Axes, kinds: np.ndarray, shape: tuple[int, ...]) -> None:
     for row, (name, colour) in enumerate(KINDS):
         total = int(np.count_nonzero(kinds == row))
         y = 0.9 - 0.16 * row
-        axes.plot([1.08], [y], marker="s", markersize=9, color=colour, markeredgecolor=GREY,
-                  markeredgewidth=0.6, transform=axes.transAxes, clip_on=False)
-        axes.text(1.14, y, f"{total}\u2002{name}", transform=axes.transAxes, va="center",
-                  fontsize=SMALL, color=RED if row == 2 else INK)
+        axes.plot(
+            [1.08],
+            [y],
+            marker="s",
+            markersize=9,
+            color=colour,
+            markeredgecolor=GREY,
+            markeredgewidth=0.6,
+            transform=axes.transAxes,
+            clip_on=False,
+        )
+        axes.text(
+            1.14,
+            y,
+            f"{total}\u2002{name}",
+            transform=axes.transAxes,
+            va="center",
+            fontsize=SMALL,
+            color=RED if row == 2 else INK,
+        )
 
 
 def _title(kinds: np.ndarray) -> str:

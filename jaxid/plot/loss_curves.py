@@ -64,8 +64,14 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         plain_numbers(axes.xaxis)
     label_ends(axes, ends)
     if train.shape[0] > 1:
-        note(axes, 0.99, 0.98, f"thin: each of {train.shape[0]} seeds\nthick: their mean",
-             va="top", ha="right")
+        note(
+            axes,
+            0.99,
+            0.98,
+            f"thin: each of {train.shape[0]} seeds\nthick: their mean",
+            va="top",
+            ha="right",
+        )
     return figure
 
 

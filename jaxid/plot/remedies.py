@@ -61,8 +61,17 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.axvline(1.0, color=GREY, linewidth=1.0)
     for place, row in enumerate(rows):
         if isinstance(row, str):
-            axes.text(-0.01, place, row, transform=axes.get_yaxis_transform(), ha="right",
-                      va="center", fontsize=NORMAL, fontweight="bold", color=INK)
+            axes.text(
+                -0.01,
+                place,
+                row,
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=NORMAL,
+                fontweight="bold",
+                color=INK,
+            )
         else:
             _draw_row(axes, place, row, low, high)
     names = [("" if isinstance(row, str) else row["name"]) for row in rows]
@@ -106,19 +115,42 @@ def _draw_row(axes: Axes, place: int, trial: dict[str, Any], low: float, high: f
         ends = np.clip(interval, low, high)
         axes.plot(ends, [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
     if trial.get("predicted"):
-        axes.plot([max(trial["predicted"], low)], [place], marker="|", markersize=10,
-                  markeredgewidth=1.6, color=INK, linestyle="none", zorder=4)
+        axes.plot(
+            [max(trial["predicted"], low)],
+            [place],
+            marker="|",
+            markersize=10,
+            markeredgewidth=1.6,
+            color=INK,
+            linestyle="none",
+            zorder=4,
+        )
     if ratio is None:
         text = "blew up" if trial["verdict"] == "non_finite" else "no ratio"
         axes.plot([high], [place], marker=marker, color=colour, markersize=7, clip_on=False)
     else:
         text = number(ratio, 2)
         # A loss of exactly 0 has no place on this axis: an arrow at its edge.
-        axes.plot([max(ratio, low)], [place], marker=marker if ratio else "<", color=colour,
-                  markersize=6.5, clip_on=False, markeredgecolor="white", markeredgewidth=0.7,
-                  zorder=5)
-    axes.text(1.025, place, text, transform=axes.get_yaxis_transform(), va="center",
-              fontsize=SMALL, color=readable(colour))
+        axes.plot(
+            [max(ratio, low)],
+            [place],
+            marker=marker if ratio else "<",
+            color=colour,
+            markersize=6.5,
+            clip_on=False,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+            zorder=5,
+        )
+    axes.text(
+        1.025,
+        place,
+        text,
+        transform=axes.get_yaxis_transform(),
+        va="center",
+        fontsize=SMALL,
+        color=readable(colour),
+    )
 
 
 def _key(axes: Axes, trials: list[dict[str, Any]]) -> None:
@@ -127,15 +159,31 @@ def _key(axes: Axes, trials: list[dict[str, Any]]) -> None:
     handles: list[Any] = []
     for verdict in seen:
         colour, marker = VERDICTS[verdict]
-        handles += axes.plot([], [], marker=marker, color=colour, linestyle="none",
-                             label=verdict.replace("_", "-"))
+        handles += axes.plot(
+            [], [], marker=marker, color=colour, linestyle="none", label=verdict.replace("_", "-")
+        )
     if any(t.get("predicted") for t in trials):
-        handles += axes.plot([], [], marker="|", markersize=10, markeredgewidth=1.6, color=INK,
-                             linestyle="none", label="predicted by the budget")
+        handles += axes.plot(
+            [],
+            [],
+            marker="|",
+            markersize=10,
+            markeredgewidth=1.6,
+            color=INK,
+            linestyle="none",
+            label="predicted by the budget",
+        )
     figure = axes.get_figure()
     assert figure is not None
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles),
-                  frameon=False, fontsize=SMALL, handletextpad=0.2, columnspacing=1.4)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=SMALL,
+        handletextpad=0.2,
+        columnspacing=1.4,
+    )
 
 
 def _title(trials: list[dict[str, Any]]) -> str:
@@ -162,8 +210,10 @@ def caption(record: Record, arrays: Arrays) -> str:
     tried = [t for t in trials if t["group"] != "control"]
     helping = [t for t in tried if t["verdict"] == "helps"]
     seeds = max(t["seeds"] for t in trials)
-    each = "one seed each, which gives no interval" if seeds == 1 else (
-        f"the same {seeds} seeds; the lines are 95 % intervals"
+    each = (
+        "one seed each, which gives no interval"
+        if seeds == 1
+        else (f"the same {seeds} seeds; the lines are 95 % intervals")
     )
     text = (
         f"Each remedy was run on {each}. Left of the grey band, which is 10 % either way, it "

@@ -67,14 +67,34 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         shown = thinned(part.above.size)
         axes.plot(shown + 1, part.above[shown], color=colour, linewidth=2.0)
         if part.above.size:
-            axes.plot([part.above.size] * 2, [part.above[-1], bottom], color=colour,
-                      linewidth=1.0, linestyle=":")
-        note(axes, 0.99, 0.98 - 0.07 * row, _counts(name, part), colour, ha="right", va="top",
-             fontweight="bold")
+            axes.plot(
+                [part.above.size] * 2,
+                [part.above[-1], bottom],
+                color=colour,
+                linewidth=1.0,
+                linestyle=":",
+            )
+        note(
+            axes,
+            0.99,
+            0.98 - 0.07 * row,
+            _counts(name, part),
+            colour,
+            ha="right",
+            va="top",
+            fontweight="bold",
+        )
     if edge > 0:
         axes.axhline(edge, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)))
-        axes.text(0.01, edge, "below this line an eigenvalue counts as zero", va="bottom",
-                  transform=axes.get_yaxis_transform(), fontsize=8.5, color=GREY)
+        axes.text(
+            0.01,
+            edge,
+            "below this line an eigenvalue counts as zero",
+            va="bottom",
+            transform=axes.get_yaxis_transform(),
+            fontsize=8.5,
+            color=GREY,
+        )
     axes.set_xlim(0, size * 1.005)
     # Room above the curves for the counts.
     axes.set_ylim(bottom, highest * (highest / bottom) ** (0.08 + 0.07 * len(parts)))

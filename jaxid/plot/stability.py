@@ -29,8 +29,15 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.set_yscale("log")
     order = np.argsort(-values)
     axes.plot(values[order], predicted[order], color=BLUE, linewidth=1.6)
-    axes.plot(values, measured, marker="o", color=RED, linestyle="none", markersize=7,
-              markeredgecolor="white")
+    axes.plot(
+        values,
+        measured,
+        marker="o",
+        color=RED,
+        linestyle="none",
+        markersize=7,
+        markeredgecolor="white",
+    )
     axes.set_xlim(values.max() * 2.5, values.min() / 2.5)
     axes.set_ylim(min(best, predicted.min()) / 3, max(worst, predicted.max()) * 3)
     note(axes, 0.03, 0.95, "dots: measured, by solving again with moved targets", RED, va="top")

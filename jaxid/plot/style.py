@@ -81,14 +81,18 @@ def plain(axes: Axes, xlabel: str = "", ylabel: str = "") -> Axes:
 
 
 def note(
-    axes: Axes, x: float, y: float, text: str, colour: str = GREY, *, coordinates: str = "axes",
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    colour: str = GREY,
+    *,
+    coordinates: str = "axes",
     **keywords: Any,
 ) -> None:
     """Small text at (x, y) in ``axes`` or ``data`` coordinates."""
     transform = axes.transAxes if coordinates == "axes" else axes.transData
-    axes.text(
-        x, y, text, transform=transform, color=readable(colour), fontsize=SMALL, **keywords
-    )
+    axes.text(x, y, text, transform=transform, color=readable(colour), fontsize=SMALL, **keywords)
 
 
 def readable(colour: str) -> str:
@@ -125,8 +129,12 @@ def label_ends(axes: Axes, ends: Sequence[End]) -> None:
     placed = spread(np.clip(true, 0, 1), SMALL / 72 * 1.3 / height)
     for end, low, high in zip(ends, true, placed, strict=True):
         axes.plot(
-            [1.0, 1.015], [low, high], transform=axes.transAxes, color=end.colour,
-            linewidth=0.8, clip_on=False,
+            [1.0, 1.015],
+            [low, high],
+            transform=axes.transAxes,
+            color=end.colour,
+            linewidth=0.8,
+            clip_on=False,
         )
         note(axes, 1.02, high, end.text, end.colour, va="center")
 

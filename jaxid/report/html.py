@@ -32,7 +32,8 @@ def html(record: Record, figures: Mapping[str, Path], captions: Mapping[str, str
         for name, path in figures.items()
     }
     contents = [
-        section for section in sections(record, full=True)
+        section
+        for section in sections(record, full=True)
         if not section.empty or any(name in shown for name in section.figures)
     ]
     placed = {name for section in contents for name in section.figures}
@@ -66,7 +67,8 @@ def tiles(record: Record) -> list[tuple[str, str]]:
         count = dead["outputs_dead_varying"]["mean"]
         found.append((number(count), f"of {dead['outputs']:,} outputs dead"))
     helping = [
-        trial for trial in record.get("trials") or []
+        trial
+        for trial in record.get("trials") or []
         if trial["verdict"] == "helps" and trial["group"] != "control"
     ]
     if helping:

@@ -33,8 +33,9 @@ def write_json(record: Record, folder: Path) -> Path:
     for entry in lost:
         _put(plain, entry["path"], None)
     path = folder / NAME
-    path.write_text(json.dumps(plain, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-                    encoding="utf-8")
+    path.write_text(
+        json.dumps(plain, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return path
 
 

@@ -105,12 +105,26 @@ def _table(record: Record, found: dict[str, Any], full: bool) -> Table:
         ]
     left, total = found["unexplained"], found["total"]
     rows.append(
-        Row(("not explained", NONE, percent(left["share"]), number(left["loss"]),
-             number(left["sem"], 2)))
+        Row(
+            (
+                "not explained",
+                NONE,
+                percent(left["share"]),
+                number(left["loss"]),
+                number(left["sem"], 2),
+            )
+        )
     )
     rows.append(
-        Row(("loss at the end", number(total["mean"]), "100 %" if total["mean"] else NONE,
-             number(total["mean"]), number(total["sem"], 2)))
+        Row(
+            (
+                "loss at the end",
+                number(total["mean"]),
+                "100 %" if total["mean"] else NONE,
+                number(total["mean"]),
+                number(total["sem"], 2),
+            )
+        )
     )
     return Table(("", ">loss", ">share", ">again", ">std. error"), rows)
 
@@ -138,9 +152,7 @@ def _details(section: Section, found: dict[str, Any]) -> None:
         for one in found.get("one_at_a_time") or []
     ]
     if rows:
-        section.tables.append(
-            Table(("each alone", ">loss falls by", ">std. error", "+how"), rows)
-        )
+        section.tables.append(Table(("each alone", ">loss falls by", ">std. error", "+how"), rows))
     if found.get("order_note"):
         section.notes.append(found["order_note"])
     section.notes += [

@@ -50,7 +50,8 @@ def markdown(
 def _table(table: Table) -> list[str]:
     lines = [
         "| " + " | ".join(escape(title_of(column)) for column in table.columns) + " |",
-        "|" + "|".join(" ---: " if is_number(column) else " --- " for column in table.columns)
+        "|"
+        + "|".join(" ---: " if is_number(column) else " --- " for column in table.columns)
         + "|",
     ]
     for row in table.rows:

@@ -30,13 +30,14 @@ def conditioning(record: Record, full: bool) -> Section:
     """The last layer's Hessian at the start and at the end; the inputs' second moments."""
     section = Section("Conditioning of the last layer", figures=("spectrum", "effective_kappa"))
     found = record.get("conditioning") or {}
-    times = [(words, found[key]) for key, words in (("at_init", ">start"), ("at_end", ">end"))
-             if found.get(key)]
+    times = [
+        (words, found[key])
+        for key, words in (("at_init", ">start"), ("at_end", ">end"))
+        if found.get(key)
+    ]
     rows = _hessian_rows([at for _, at in times], full)
     if rows:
-        section.tables.append(
-            Table(("Hessian of the loss", *(words for words, _ in times)), rows)
-        )
+        section.tables.append(Table(("Hessian of the loss", *(words for words, _ in times)), rows))
     moments = record.get("moments") or []
     if moments and full:
         section.tables.append(_moments(moments))
@@ -74,8 +75,9 @@ def _hessian_rows(times: list[dict[str, Any]], full: bool) -> list[Row]:
         if any((at.get("null_reasons") or {}).get(reason) for at in times)
     ]
     if any(at.get("negative") for at in times):
-        rows.append(Row(("directions of negative curvature",
-                         *(number(at.get("negative")) for at in times))))
+        rows.append(
+            Row(("directions of negative curvature", *(number(at.get("negative")) for at in times)))
+        )
     return rows
 
 
@@ -86,12 +88,20 @@ def _reason(at: dict[str, Any], name: str) -> str:
 
 def _moments(moments: list[dict[str, Any]]) -> Table:
     rows = [
-        Row((m["name"], estimate(m["lambda_max"]), estimate(m["lambda_min_nonzero"]),
-             estimate(m["kappa"]), f"{m['rank']:,}"))
+        Row(
+            (
+                m["name"],
+                estimate(m["lambda_max"]),
+                estimate(m["lambda_min_nonzero"]),
+                estimate(m["kappa"]),
+                f"{m['rank']:,}",
+            )
+        )
         for m in moments
     ]
-    return Table(("second moment of inputs", ">largest", ">smallest", ">cond. number", ">rank"),
-                 rows)
+    return Table(
+        ("second moment of inputs", ">largest", ">smallest", ">cond. number", ">rank"), rows
+    )
 
 
 def well_posed(record: Record, full: bool) -> Section:
@@ -102,8 +112,11 @@ def well_posed(record: Record, full: bool) -> Section:
     )
     found = record.get("well_posed") or {}
     rows = [
-        Row((question, found[key]["text"], found[key]["answer"]), 0,
-            TONES.get(found[key]["answer"], ""))
+        Row(
+            (question, found[key]["text"], found[key]["answer"]),
+            0,
+            TONES.get(found[key]["answer"], ""),
+        )
         for key, question in QUESTIONS
         if found.get(key)
     ]

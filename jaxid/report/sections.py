@@ -13,11 +13,25 @@ from jaxid.wording import label, number
 
 Builder = Callable[[Record, bool], Section]
 FULL: tuple[Builder, ...] = (
-    outcome, budget, dead, points, conditioning, well_posed, remedies, suspects,
+    outcome,
+    budget,
+    dead,
+    points,
+    conditioning,
+    well_posed,
+    remedies,
+    suspects,
     percentage_error,
 )
 BRIEF: tuple[Builder, ...] = (
-    budget, dead, conditioning, points, well_posed, remedies, suspects, percentage_error,
+    budget,
+    dead,
+    conditioning,
+    points,
+    well_posed,
+    remedies,
+    suspects,
+    percentage_error,
 )
 """For a terminal, where final losses stand in the budget already."""
 

@@ -18,7 +18,11 @@ WIDEST = 110
 ROOM_FOR_LONG = 100
 """Terminals at least as wide show long columns."""
 STYLES: dict[Tone, str] = {
-    "": "", "good": "green", "bad": "red", "open": "yellow", "quiet": "bright_black",
+    "": "",
+    "good": "green",
+    "bad": "red",
+    "open": "yellow",
+    "quiet": "bright_black",
 }
 # A rule under the heading and nothing else.
 _RULE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
@@ -69,7 +73,8 @@ def render(record: Record, console: Console) -> None:
 
 def _table(table: Table, width: int) -> RichTable:
     shown = [
-        place for place, column in enumerate(table.columns)
+        place
+        for place, column in enumerate(table.columns)
         if not is_long(column) or width >= ROOM_FOR_LONG
     ]
     found = RichTable(box=_RULE, show_edge=False, pad_edge=False, header_style="bright_black")

@@ -37,11 +37,15 @@ def dead(record: Record, full: bool) -> Section:
         section.texts.append("The activation lets gradients through there, so they can recover.")
     if full or len(found["layers"]) > 1:
         rows = [
-            Row((
-                f"layer {layer['layer']} ({layer['activation']})", number(layer["units"]),
-                number(layer["dead_start"]["mean"]), number(layer["dead_end"]["mean"]),
-                number(layer["revivals"]["mean"], 2),
-            ))
+            Row(
+                (
+                    f"layer {layer['layer']} ({layer['activation']})",
+                    number(layer["units"]),
+                    number(layer["dead_start"]["mean"]),
+                    number(layer["dead_end"]["mean"]),
+                    number(layer["revivals"]["mean"], 2),
+                )
+            )
             for layer in found["layers"]
         ]
         columns = ("", ">units", ">dead at start", ">at end", ">revived")

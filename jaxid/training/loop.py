@@ -104,8 +104,10 @@ def make_loop(problem: Problem, role: str = "shuffle") -> Loop:
     ) -> tuple[TrainState, StepLosses]:
         order = jax.random.permutation(role_key(state.key, role, epoch), n)
         # Padding repeats the first rows; their weight is 0.
-        order = jnp.concatenate([order, order[:padding]]) if padding <= n else jnp.resize(
-            order, (steps_per_epoch * batch,)
+        order = (
+            jnp.concatenate([order, order[:padding]])
+            if padding <= n
+            else jnp.resize(order, (steps_per_epoch * batch,))
         )
 
         def one(

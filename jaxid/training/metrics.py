@@ -84,9 +84,7 @@ def make_evaluate(
     return evaluate
 
 
-def _sums(
-    problem: Problem, params: Params, x: Array, y: Array | None, valid: Array
-) -> Evaluation:
+def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Array) -> Evaluation:
     inputs = problem.inputs(x)
     preactivations: tuple[Array, ...] = ()
     if problem.net.inspect is None:

@@ -46,7 +46,8 @@ class History(NamedTuple):
       test: (S, T) test loss after each epoch, empty without a test set.
       census: None unless asked for.
       train_end, test_end: evaluations at the end, stacked; test_end None without a test set.
-      first_bad: (S,), the step at which a seed's loss first was not finite, -1 if never.
+      first_bad: (S,), the step at which a seed's loss first was not finite, -1 if never; the
+        number of steps where only the loss at the end is not.
     """
 
     state: TrainState
@@ -141,9 +142,7 @@ class Runner:
           name, reporter: for the progress bar.
         """
         total = self.problem.epochs if epochs is None else epochs
-        return self._run(
-            self.init(seeds), 0, total, Anneal(), census, test_curve, name, reporter
-        )
+        return self._run(self.init(seeds), 0, total, Anneal(), census, test_curve, name, reporter)
 
     def losses(
         self, seeds: Sequence[int], *, name: str, reporter: Reporter = SILENT
@@ -233,6 +232,10 @@ class Runner:
         seeds = train.shape[0]
         last = records[-1][1] if records else self._evaluate_on_device(states, test=False)
         test_end = None if self.test is None else self.evaluate(states, test=True)
+        end: Evaluation = jax.device_get(last)
+        first_bad = np.asarray(states.first_bad)
+        # The last update may be the one that leaves the finite numbers.
+        late = (first_bad < 0) & ~np.isfinite(end.loss)
         return History(
             states,
             train.reshape(seeds, -1),
@@ -240,9 +243,9 @@ class Runner:
             train @ weights,
             np.stack(jax.device_get(tests), axis=1) if curve else np.zeros((seeds, 0)),
             _census(records, self.problem.steps_per_epoch) if records else None,
-            jax.device_get(last),
+            end,
             test_end,
-            np.asarray(states.first_bad),
+            np.where(late, np.asarray(states.step), first_bad),
         )
 
 
