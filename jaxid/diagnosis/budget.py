@@ -61,8 +61,8 @@ def measure_gaps(evidence: Evidence, representation: float) -> Gaps:
         dead_loss - _floor_in(dead, representation, np.asarray(annealed.output_loss)[index]),
         np.array([float(seed.stopped.mean()) for seed in evidence.seeds]),
         np.array([float(seed.quadratic.mean()) for seed in evidence.seeds]),
-        evidence.coherent[index].mean(axis=1),
-        evidence.incoherent[index].mean(axis=1),
+        np.asarray(evidence.coherent, float)[index].mean(axis=1),
+        np.asarray(evidence.incoherent, float)[index].mean(axis=1),
     )
 
 

@@ -88,15 +88,9 @@ def _why(record: dict[str, Any]) -> str:
         share = item["share"]
         if item["cause"] in ("slow_modes", "optimizer_noise") and share and abs(share) >= 0.005:
             clauses.append(f"{percent(share)} {ITEMS[item['cause']]}")
-    kappa = _kappa(record)
-    null = record.get("conditioning", {}).get("at_init") if record.get("conditioning") else None
-    if kappa is not None:
-        clauses.append(f"the inputs' condition number is {kappa:.2g}")
-    if null and null["null_dim"]:
-        clauses.append(
-            f"{null['null_dim']:,} of {null['size']:,} directions were flat from the start, so "
-            "solutions form a whole space"
-        )
+    posed = _ill_posed(record)
+    if posed:
+        clauses.append(posed)
     if not clauses:
         return "No cause stands out in the budget."
     text = "; ".join(clauses)
@@ -139,6 +133,21 @@ def _remedy(record: dict[str, Any]) -> str:
     return f"{sentence}; best of all, {cure}."
 
 
-def _kappa(record: dict[str, Any]) -> float | None:
+def _ill_posed(record: dict[str, Any]) -> str | None:
+    """Hadamard's three answers as one clause, None where all is well or nothing is known."""
+    posed = record.get("well_posed") or {}
+    said = []
     moments = record.get("moments") or []
-    return moments[0]["kappa"]["value"] if moments else None
+    kappa = moments[0]["kappa"]["value"] if moments else None
+    if kappa is not None:
+        said.append(f"condition number {number(kappa, 2)}")
+    if posed.get("exists", {}).get("answer") == "no":
+        said.append("no exact solution exists")
+    if posed.get("unique", {}).get("answer") == "no":
+        said.append(f"solutions differ along {posed['unique']['null_dim']:,} flat directions")
+    if posed.get("continuous", {}).get("answer") == "no":
+        change = number(posed["continuous"]["largest_change"], 2)
+        said.append(f"one grey level in a target can move its weights by {change}, their size is 1")
+    if len(said) < 2:
+        return None
+    return f"the problem is ill-posed ({', '.join(said)})"

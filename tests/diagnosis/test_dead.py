@@ -1,0 +1,103 @@
+"""When units died, against a slow loop; harmless deaths apart from costly ones."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from jaxid.diagnosis.dead import dead_record, death_index, revivals
+from jaxid.training.metrics import Evaluation
+from jaxid.training.run import Census
+
+CENSUSES = npst.arrays(bool, npst.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=6))
+
+
+@settings(max_examples=60, deadline=None)
+@given(CENSUSES)
+def test_a_unit_died_at_the_first_census_after_which_it_never_fires(dead):
+    seeds, count, width = dead.shape
+    found = death_index(dead)
+    for s in range(seeds):
+        for u in range(width):
+            after = [c for c in range(count) if dead[s, c:, u].all()]
+            assert found[s, u] == (after[0] if after else count)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CENSUSES)
+def test_a_revival_is_a_dead_unit_that_fires_at_the_next_census(dead):
+    for s in range(dead.shape[0]):
+        slow = 0
+        for u in range(dead.shape[2]):
+            states = dead[s, :, u].tolist()
+            slow += sum(a and not b for a, b in zip(states[:-1], states[1:], strict=True))
+        assert revivals(dead)[s] == slow
+
+
+def made(dead, output_loss, first_bad, step=(0, 1, 4)):
+    """A history as `dead_record` reads it."""
+    output_loss = np.asarray(output_loss, float)
+    census = Census(
+        np.asarray(step), np.asarray(step) / 2, (np.asarray(dead, bool),), np.zeros(0), np.zeros(0)
+    )
+    end = Evaluation(output_loss.mean(axis=1), output_loss, *[np.zeros(0)] * 3, ())
+    return SimpleNamespace(census=census, first_bad=np.asarray(first_bad), train_end=end)
+
+
+X = np.array([[1, 0, 2], [3, 0, 2], [5, 0, 4]])  # the second target never varies
+PROBLEM = SimpleNamespace(
+    train=(X, None), net=SimpleNamespace(activations=("relu",))
+)
+# One seed, three censuses, three outputs: the first dies at step 4, the second at once.
+DEATHS = [[False, True, False], [False, True, False], [True, True, False]]
+
+
+def test_outputs_on_constant_targets_are_counted_apart():
+    record = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert record["outputs"] == 3 and record["constant_targets"] == 1
+    assert record["outputs_dead"]["mean"] == 2
+    assert record["outputs_dead_varying"]["mean"] == 1
+    assert record["outputs_dead_constant"]["mean"] == 1
+    assert record["loss_varying"]["mean"] == 4.0 and record["loss_constant"]["mean"] == 1.0
+    assert np.isclose(record["share_of_loss"], 4.0 / 7.0) and record["share_sem"] is None
+    assert record["death"] == {"count": 1, "median_step": 4.0, "in_first_epoch": 0.0}
+    assert record["stops_gradient"] is True and record["revivals"]["mean"] == 0
+    (layer,) = record["layers"]
+    assert layer["dead_start"]["mean"] == 1 and layer["dead_end"]["mean"] == 2
+
+
+def test_seeds_that_went_non_finite_are_left_out():
+    # Nothing of such a seed is above 0: it would count as dead throughout.
+    blown = [[False] * 3, [True] * 3, [True] * 3]
+    alone = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    both = dead_record(made([DEATHS, blown], [[12.0, 3.0, 6.0], [np.nan] * 3], [-1, 1]), PROBLEM)
+    assert both == alone
+    assert dead_record(made([blown], [[np.nan] * 3], [1]), PROBLEM) is None
+
+
+def test_a_loss_of_zero_has_no_share():
+    record = dead_record(made([DEATHS], [[0.0, 0.0, 0.0]], [-1]), PROBLEM)
+    assert record["share_of_loss"] is None
+
+
+def test_without_a_census_nothing_is_said():
+    history = made([DEATHS], [[1.0, 1.0, 1.0]], [-1])
+    assert dead_record(SimpleNamespace(**vars(history) | {"census": None}), PROBLEM) is None
+
+
+def test_planted_deaths_are_found_in_a_real_run(small, digits_spec, run_of, with_dead_outputs):
+    constant = np.flatnonzero(np.ptp(small.train, axis=0) == 0)
+    varying = np.flatnonzero(np.ptp(small.train, axis=0) > 0)[[3, 10, 20]]
+    outputs = np.concatenate([constant[:2], varying])
+    run = run_of(digits_spec, small, lambda p: with_dead_outputs(p, outputs))
+    record = dead_record(run.history, run.problem)
+    census = run.history.census.dead[-1]
+    assert census[:, :, outputs].all()
+    assert record["outputs_dead_varying"]["mean"] >= 3 and record["constant_targets"] >= 2
+    squares = np.mean(small.train[:, varying].astype(float) ** 2, axis=0)
+    assert np.allclose(run.history.train_end.output_loss[:, varying], squares[None, :], rtol=1e-5)
+    assert record["loss_varying"]["mean"] >= squares.sum() / 64 * (1 - 1e-5)

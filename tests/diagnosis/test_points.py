@@ -1,0 +1,126 @@
+"""Each kind of point from planted numbers, and the order in which they are asked for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jaxid.diagnosis.points import classify
+from jaxid.types import Estimate
+
+# Four outputs on two seeds; the first two are dead.
+FIRES = np.array([[0, 0, 9, 9], [0, 0, 9, 9]])
+FLAT = Estimate(1e-12, 1e-13, True, "exact")
+NOISY, STILL = np.full((2, 4), 2.0), np.full((2, 4), 1.0)
+
+
+def evidence(*, end=STILL, annealed=STILL, gradient=1e-9, promise=0.0, fires=FIRES):
+    """What `classify` reads of an Evidence."""
+
+    def full(values):
+        return np.broadcast_to(values, (2, 4))
+
+    seeds = [
+        SimpleNamespace(
+            index=k,
+            gradient=full(gradient)[k],
+            solution=SimpleNamespace(start_predicted=full(promise)[k]),
+        )
+        for k in range(2)
+    ]
+    return SimpleNamespace(
+        seeds=seeds,
+        history=SimpleNamespace(train_end=SimpleNamespace(output_loss=end)),
+        annealed=SimpleNamespace(train_end=SimpleNamespace(output_loss=annealed, fires=(fires,))),
+    )
+
+
+def kinds(found, *, least=FLAT, lambda_max=1.0, null_dims=None, floor=0.0):
+    records = classify(
+        found, least=least, lambda_max=lambda_max, null_dims=null_dims, block=5, floor=floor
+    )
+    return {r["group"]: r["kind"] for r in records}, records
+
+
+def test_an_exactly_zero_gradient_above_the_floor_is_a_plateau():
+    gradient = np.array([0.0, 0.0, 1e-9, 1e-9])
+    found, records = kinds(evidence(gradient=gradient))
+    assert found["dead"] == "plateau" and found["live"] != "plateau"
+    dead = next(r for r in records if r["group"] == "dead")
+    # Two of four outputs at loss 1 each: half of the mean over outputs.
+    assert dead["outputs"] == 2 and dead["loss"] == 0.5 and dead["gradient_norm"] == 0
+
+
+def test_a_zero_gradient_at_the_floor_is_no_plateau():
+    found, _ = kinds(evidence(gradient=0.0), floor=0.5)
+    assert found == {"dead": "degenerate_minimum", "live": "degenerate_minimum"}
+
+
+def test_a_loss_that_annealing_lowers_is_a_noise_ball():
+    found, _ = kinds(evidence(end=NOISY))
+    assert found == {"dead": "noise_ball", "live": "noise_ball"}
+    # By 5 % or less: not.
+    found, _ = kinds(evidence(end=1.04 * STILL))
+    assert found["live"] == "degenerate_minimum"
+    # By more, but within three standard errors: not.
+    uneven = np.array([[3.0] * 4, [1.0] * 4])
+    found, _ = kinds(evidence(end=uneven))
+    assert found["live"] == "degenerate_minimum"
+
+
+def test_a_promised_decrease_of_over_one_percent_is_not_yet_stationary():
+    promise = np.array([0.0, 0.0, 0.011, 0.011])
+    assert kinds(evidence(promise=promise))[0] == {
+        "dead": "degenerate_minimum",
+        "live": "not_yet_stationary",
+    }
+    assert kinds(evidence(promise=0.009))[0]["live"] == "degenerate_minimum"
+
+
+@pytest.mark.parametrize(
+    "least, kind",
+    [
+        (Estimate(-2e-3, 5e-4, True, ""), "saddle"),
+        (Estimate(-1.4e-3, 5e-4, True, ""), "degenerate_minimum"),
+        (Estimate(-2e-3, 5e-4, False, ""), "undecided"),
+        (Estimate(None, None, False, ""), "undecided"),
+        (None, "undecided"),
+        (FLAT, "degenerate_minimum"),
+    ],
+)
+def test_a_saddle_needs_a_least_eigenvalue_below_zero_beyond_its_bound(least, kind):
+    found, records = kinds(evidence(), least=least)
+    assert found["live"] == kind
+    assert all("kinks" in r and r["why"] for r in records)
+
+
+def test_a_degenerate_minimum_counts_its_flat_directions():
+    _, records = kinds(evidence(), null_dims=np.array([5, 5, 2, 1]))
+    by_group = {r["group"]: r for r in records}
+    assert by_group["dead"]["flat_dim"] == 10 and by_group["dead"]["flat_share"] == 1.0
+    assert by_group["live"]["flat_dim"] == 3 and by_group["live"]["flat_share"] == 0.3
+    assert "3 directions are flat" in by_group["live"]["why"]
+
+
+def test_the_questions_are_asked_in_the_stated_order():
+    saddle = Estimate(-0.5, 1e-3, True, "")
+    everything = {"end": NOISY, "gradient": 0.0, "promise": 1.0}
+    order = ["plateau", "noise_ball", "not_yet_stationary", "saddle"]
+    removed = [{}, {"gradient": 1e-9}, {"end": STILL}, {"promise": 0.0}]
+    for kind, change in zip(order, removed, strict=True):
+        everything |= change
+        assert kinds(evidence(**everything), least=saddle)[0]["live"] == kind
+
+
+def test_a_group_without_members_is_left_out():
+    found, _ = kinds(evidence(fires=np.ones((2, 4), int)))
+    assert set(found) == {"live"}
+
+
+def test_one_seed_has_no_standard_error_and_so_no_noise_ball():
+    two = evidence(end=NOISY)
+    two.seeds = two.seeds[:1]
+    found, _ = kinds(two)
+    assert found["live"] == "degenerate_minimum"
