@@ -29,8 +29,9 @@ class Gaps(NamedTuple):
       total: L at the end, full training set.
       annealed, solved: L_annealed and L_solved.
       representation: the bound, a scalar.
-      dead: loss in dead outputs whose loss is not their floor, at the annealed state.
-      stopped: loss of live outputs that no step of the last layer lowers further.
+      dead: loss in dead outputs above their part of the bound, at the annealed state.
+      stopped: loss of live outputs on examples where they are off at the solved state, above
+        the bound likewise.
       quadratic: sum of lambda c^2 / 2.
       coherent, incoherent: the two parts of the noise.
     """
@@ -50,34 +51,22 @@ def measure_gaps(evidence: Evidence, representation: float) -> Gaps:
     """The gaps of the solved seeds."""
     index = [seed.index for seed in evidence.seeds]
     annealed = evidence.annealed.train_end
-    dead = _dead(evidence, index)
-    dead_loss = np.where(dead, annealed.output_loss[index], 0.0).mean(axis=1)
+    dead = np.asarray(annealed.fires[-1])[index] == 0
+    dead_loss = np.where(dead, np.asarray(annealed.output_loss, float)[index], 0.0)
+    stopped = np.stack([seed.stopped for seed in evidence.seeds])
+    # Negative targets of a ReLU are the representation bound's already, where there is one.
+    below = np.stack([seed.below_zero for seed in evidence.seeds]) * (representation > 0)
     return Gaps(
         np.asarray(evidence.history.train_end.loss, float)[index],
         np.asarray(annealed.loss, float)[index],
         np.array([seed.solution.loss for seed in evidence.seeds]),
         representation,
-        # The representation bound's share of those outputs is already an item of its own.
-        dead_loss - _floor_in(dead, representation, np.asarray(annealed.output_loss)[index]),
-        np.array([float(seed.stopped.mean()) for seed in evidence.seeds]),
+        (dead_loss - np.where(dead, below, 0.0)).mean(axis=1),
+        (stopped - np.where(dead, 0.0, below)).mean(axis=1),
         np.array([float(seed.quadratic.mean()) for seed in evidence.seeds]),
         np.asarray(evidence.coherent, float)[index].mean(axis=1),
         np.asarray(evidence.incoherent, float)[index].mean(axis=1),
     )
-
-
-def _dead(evidence: Evidence, index: list[int]) -> np.ndarray:
-    """(k, m): outputs that fire on no training example at the annealed state."""
-    return np.asarray(evidence.annealed.train_end.fires[-1])[index] == 0
-
-
-def _floor_in(dead: np.ndarray, representation: float, losses: np.ndarray) -> np.ndarray:
-    """The part of the representation bound that lies in dead outputs: none is known output
-    by output, so it is shared out by loss. Zero wherever the bound is zero."""
-    if representation == 0:
-        return np.zeros(losses.shape[0])
-    share = np.where(dead, losses, 0.0).sum(axis=1) / np.maximum(losses.sum(axis=1), 1e-300)
-    return representation * share
 
 
 def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict[str, Any]:

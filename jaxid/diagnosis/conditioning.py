@@ -26,7 +26,7 @@ from jaxid.types import Estimate
 
 SHARE = 0.99
 """Share of the excess that the effective condition number accounts for."""
-BUDGET = 4e13
+BUDGET = 1.5e13
 """Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
 LEFT = 0.01
 """A mode counts as learned when its excess has fallen to this share."""

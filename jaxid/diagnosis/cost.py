@@ -21,9 +21,12 @@ COMPILE = 1.2
 PROGRAMS = 12
 """Programs compiled besides those of the trials."""
 TRIALS = 23
-SOLVE_BUDGET = 900.0
+SOLVE_BUDGET = 500.0
 """Seconds that solving the last layers may take before fewer seeds are solved."""
 LEAST_SOLVED = 2
+CENSUS_BUDGET = 300.0
+"""Seconds that counting units along training may take before fewer seeds are counted."""
+LEAST_COUNTED = 3
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,15 @@ class Cost:
         steps = 1.0 if self.spec.depth == 1 else 3.0
         return steps * 0.6 * self.outputs * self.block_seconds()
 
+    def census_seconds(self) -> float:
+        """One seed's passes over the training set: 20 in the first epoch, then one each."""
+        return (20 + (self.spec.epochs or 1)) * self.pass_flops / self.rate32
+
+    def census_seeds(self) -> int:
+        """All seeds, or as many as the time allows (three at least)."""
+        affordable = int(CENSUS_BUDGET / max(self.census_seconds(), 1e-9))
+        return min(self.spec.seeds, max(LEAST_COUNTED, affordable))
+
     def solve_seeds(self) -> int:
         """All seeds, or as many as the time allows (two at least)."""
         affordable = int(SOLVE_BUDGET / max(self.solve_seconds(), 1e-9))
@@ -91,7 +103,8 @@ class Cost:
     def seconds(self, trials: TrialMode, spectrum_seeds: int, solve_seeds: int) -> float:
         """The whole run."""
         seeds, epochs = self.spec.seeds, self.spec.epochs or 1
-        census = seeds * (2 * epochs + 20) * self.pass_flops / self.rate32
+        census = self.census_seeds() * self.census_seconds()
+        census += seeds * epochs * self.pass_flops / self.rate32 / 5
         anneal = 0.25 * self.train_seconds(seeds) + 0.5 * self.train_seconds(solve_seeds)
         spectra = 2.5 * min(spectrum_seeds, seeds) * self.outputs * self.block_seconds()
         total = self.train_seconds(seeds) + census + anneal + spectra + PROGRAMS * COMPILE

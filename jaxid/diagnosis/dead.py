@@ -38,14 +38,15 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
     Seeds that went non-finite are left out (nothing of theirs is above 0); None without others.
     """
     census, kept = history.census, history.first_bad < 0
-    if census is None or not census.dead or not kept.any():
+    if census is None or not census.dead or not kept[: census.loss.shape[0]].any():
         return None
-    census = census._replace(dead=tuple(layer[kept] for layer in census.dead))
+    watched = kept[: census.loss.shape[0]]
+    census = census._replace(dead=tuple(layer[watched] for layer in census.dead))
     constant = constant_targets(problem)
     layers = [
         _layer(i, dead, census, problem.net.activations[i]) for i, dead in enumerate(census.dead)
     ]
-    outputs = census.dead[-1][:, -1]
+    outputs = np.asarray(history.train_end.fires[-1])[kept] == 0
     losses = np.asarray(history.train_end.output_loss, float)[kept]
     varying = outputs & ~constant[None, :]
     in_varying = np.where(varying, losses, 0.0).mean(axis=1)
@@ -54,6 +55,7 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
     share = in_varying[total > 0] / total[total > 0]
     return {
         "layers": layers,
+        "census_seeds": int(watched.sum()),
         "outputs": int(outputs.shape[1]),
         "outputs_dead": _mean(outputs.sum(axis=1)),
         "outputs_dead_varying": _mean(varying.sum(axis=1)),

@@ -59,6 +59,9 @@ class SeedEvidence:
       stopped: (m,) the part of each output's mean squared error at the solved point that
         lies on examples where the unit is off; 0 for units dead on all examples, which are
         counted apart, and for activations that cannot die.
+      below_zero: (m,) the part of each output's mean squared error there that lies on
+        examples where the unit is off, dead units included, and the target is negative:
+        0 is the best that a ReLU can answer to those.
       predicted_noise: the noise floor that gradient covariance and step rule predict.
       solved_from_end: the loss after solving from the end state without annealing.
     """
@@ -68,6 +71,7 @@ class SeedEvidence:
     quadratic: np.ndarray
     gradient: np.ndarray
     stopped: np.ndarray
+    below_zero: np.ndarray
     predicted_noise: Estimate
     solved_from_end: float | None
 
@@ -185,9 +189,8 @@ def examine_head(
     from_end = None
     if end is not None:
         from_end = solve_head(end.features, end.targets, end.kernel, end.bias, end.activation).loss
-    return SeedEvidence(
-        index, solution, quadratic, gradient, _stopped(data, solution), noise, from_end
-    )
+    stopped, below_zero = _stopped(data, solution)
+    return SeedEvidence(index, solution, quadratic, gradient, stopped, below_zero, noise, from_end)
 
 
 def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.ndarray]:
@@ -219,15 +222,16 @@ def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.n
     return quadratic / n, square
 
 
-def _stopped(data: HeadData, solution: HeadSolution) -> np.ndarray:
-    """(m,): mean over examples of y^2 where the solved unit is off, for units on somewhere.
+def _stopped(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) each: mean over examples of y^2 where the solved unit is off, for units on
+    somewhere; and the part of it from negative y, for all units.
 
     Such an example pulls on nothing: its gradient is exactly 0, as for a dead unit.
     """
     n, m = data.targets.shape
-    off, fires = np.zeros(m), np.zeros(m, bool)
+    off, below, fires = np.zeros(m), np.zeros(m), np.zeros(m, bool)
     if data.activation not in CAN_DIE:
-        return off
+        return off, below
     for start in range(0, n, 8192):
         rows = slice(start, start + 8192)
         z = data.features[rows].astype(np.float64) @ solution.kernel
@@ -235,8 +239,10 @@ def _stopped(data: HeadData, solution: HeadSolution) -> np.ndarray:
             z += solution.bias[None, :]
         on = z > 0
         fires |= on.any(axis=0)
-        off += np.sum(np.where(on, 0.0, data.targets[rows].astype(np.float64)) ** 2, axis=0)
-    return np.where(fires, off / n, 0.0)
+        missed = np.where(on, 0.0, data.targets[rows].astype(np.float64))
+        off += np.sum(missed**2, axis=0)
+        below += np.sum(np.minimum(missed, 0.0) ** 2, axis=0)
+    return np.where(fires, off / n, 0.0), below / n
 
 
 def gather(

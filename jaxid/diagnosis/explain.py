@@ -29,6 +29,9 @@ from jaxid.training.progress import SILENT, Reporter
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1
+END_SEEDS = 3
+"""Seeds whose last layer is solved a second time, from the end state: what solving does
+without annealing. Above one layer none: a solve takes minutes there."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Plan:
       dataset, problem: its data and problem.
       trials: how many remedies run.
       spectrum_seeds: seeds whose exact spectra are computed.
+      census_seeds: seeds whose units are counted along training (at the end, all are).
       solve_seeds: seeds whose last layers are solved.
       predicted_seconds: the estimate made before the start.
     """
@@ -49,6 +53,7 @@ class Plan:
     problem: Problem
     trials: TrialMode
     spectrum_seeds: int
+    census_seeds: int
     solve_seeds: int
     predicted_seconds: float
 
@@ -65,9 +70,11 @@ def make_plan(
     problem = build_problem(spec, dataset)
     check_memory(problem, spec.seeds)
     cost = Cost.of(spec, dataset)
-    solve = cost.solve_seeds()
+    census, solve = cost.census_seeds(), cost.solve_seeds()
     seconds = cost.seconds(trials, spectrum_seeds, solve)
-    return Plan(spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), solve, seconds)
+    return Plan(
+        spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), census, solve, seconds
+    )
 
 
 def explain(
@@ -83,7 +90,9 @@ def explain(
     width = spec.width or plan.dataset.train.shape[1]
     layout = choose_layout(spec.layout, width)
     runner = Runner(problem, layout, spec.precision)
-    history = runner.train(spec.seed_list, census=True, reporter=reporter)
+    history = runner.train(
+        spec.seed_list, census=True, census_seeds=plan.census_seeds, reporter=reporter
+    )
     finite = history.first_bad < 0
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -107,7 +116,7 @@ def explain(
             history,
             solve_seeds=plan.solve_seeds,
             twice_seeds=plan.solve_seeds,
-            end_seeds=plan.spectrum_seeds if plan.solve_seeds < spec.seeds else spec.seeds,
+            end_seeds=min(END_SEEDS, plan.solve_seeds) if spec.depth == 1 else 0,
             reporter=reporter,
         )
     _analyse(plan, runner, history, evidence, record, arrays, reporter)

@@ -29,9 +29,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "sigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
     "softplus": (0.0, np.inf),
-    # Least values, at x = -0.7518 and -1.2785.
-    "gelu": (-0.16997, np.inf),
-    "silu": (-0.27847, np.inf),
+    # Least values, at x = -0.7518 and -1.2785, rounded down so that they bound.
+    "gelu": (-0.169972, np.inf),
+    "silu": (-0.278465, np.inf),
 }
 """Closures of the activations' ranges; what is not here reaches every number."""
 COPIES = frozenset({"relu", "linear", "leaky_relu"})
@@ -105,14 +105,17 @@ def network_loss(problem: Problem, params: Params, chunk: int = 4096) -> float:
 
 def outputs64(problem: Problem, params: Params, x: np.ndarray, chunk: int = 4096) -> Any:
     """(outputs, targets) in training units, float64, chunk by chunk, for stored inputs."""
+    apply = jax.jit(problem.net.apply)
     with float64():
         held = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-        apply = jax.jit(problem.net.apply)
-        for start in range(0, x.shape[0], chunk):
+    for start in range(0, x.shape[0], chunk):
+        # Nothing is yielded from inside: two of these at once would leave float64 on.
+        with float64():
             rows = jnp.asarray(x[start : start + chunk])
             inputs = problem.inputs(rows).astype(jnp.float64)
             targets = problem.targets(rows, None).astype(jnp.float64)
-            yield np.asarray(apply(held, inputs)), np.asarray(targets)
+            pair = np.asarray(apply(held, inputs)), np.asarray(targets)
+        yield pair
 
 
 def _targets(problem: Problem) -> np.ndarray:

@@ -23,7 +23,7 @@ class Census(NamedTuple):
 
     Attributes:
       step, epoch: (C,), when; epoch is step / steps_per_epoch.
-      dead: for each layer (S, C, width) bool.
+      dead: for each layer (S, C, width) bool; S is `Runner.train`'s ``census_seeds``.
       loss: (S, C), the loss on the whole training set.
       output_loss: (S, C, m).
     """
@@ -127,6 +127,7 @@ class Runner:
         *,
         epochs: int | None = None,
         census: bool = False,
+        census_seeds: int | None = None,
         test_curve: bool = True,
         name: str = "training",
         reporter: Reporter = SILENT,
@@ -138,11 +139,13 @@ class Runner:
           epochs: the problem's, if None.
           census: count dead units at log-spaced steps of the first epoch and then after
             each epoch (a full pass each).
+          census_seeds: only for that many seeds, the first ones; all if None.
           test_curve: evaluate the test set after every epoch.
           name, reporter: for the progress bar.
         """
         total = self.problem.epochs if epochs is None else epochs
-        return self._run(self.init(seeds), 0, total, Anneal(), census, test_curve, name, reporter)
+        watched = (len(seeds) if census_seeds is None else census_seeds) if census else 0
+        return self._run(self.init(seeds), 0, total, Anneal(), watched, test_curve, name, reporter)
 
     def losses(
         self, seeds: Sequence[int], *, name: str, reporter: Reporter = SILENT
@@ -176,7 +179,7 @@ class Runner:
         start = int(np.max(np.asarray(states.step)))
         ramp = Anneal(start, epochs * self.problem.steps_per_epoch)
         first = self.problem.epochs
-        return self._run(copied, first, epochs, ramp, False, False, name, reporter)
+        return self._run(copied, first, epochs, ramp, 0, False, name, reporter)
 
     def _run(
         self,
@@ -184,7 +187,7 @@ class Runner:
         first: int,
         epochs: int,
         anneal: Anneal,
-        census: bool,
+        watched: int,
         test_curve: bool,
         name: str,
         reporter: Reporter,
@@ -198,17 +201,17 @@ class Runner:
         seeds = int(states.step.shape[0])
         with reporter.task(name, epochs * seeds) as task:
             for epoch in range(first, first + epochs):
-                cuts = census_steps(per_epoch) if census and epoch == first else [0]
+                cuts = census_steps(per_epoch) if watched and epoch == first else [0]
                 parts: list[StepLosses] = []
                 for start, stop in zip(cuts, [*cuts[1:], per_epoch], strict=True):
-                    if census and epoch == first:
-                        records.append((start, self._evaluate_on_device(states, test=False)))
+                    if watched and epoch == first:
+                        records.append((start, self._census_pass(states, watched)))
                     states, part = self.steps(states, epoch, start, stop, anneal)
                     parts.append(part)
                 losses.append(jax.tree.map(lambda *p: sum(p[1:], start=p[0]), *parts))
-                if census:
+                if watched:
                     end = (epoch - first + 1) * per_epoch
-                    records.append((end, self._evaluate_on_device(states, test=False)))
+                    records.append((end, self._census_pass(states, watched)))
                 if curve:
                     tests.append(self._evaluate_on_device(states, test=True).loss)
                 # The previous epoch's loss is ready by now: no wait on the running one.
@@ -216,6 +219,10 @@ class Runner:
                 task.advance(seeds, note)
             history = self._collect(states, losses, tests, records, curve)
         return history
+
+    def _census_pass(self, states: TrainState, watched: int) -> Evaluation:
+        some = jax.tree.map(lambda leaf: leaf[:watched], states)
+        return self._evaluate_on_device(some, test=False)
 
     def _collect(
         self,
@@ -230,7 +237,8 @@ class Runner:
         original = np.stack([part.original for part in host], axis=1)
         weights = np.asarray(batch_weights(self.problem))
         seeds = train.shape[0]
-        last = records[-1][1] if records else self._evaluate_on_device(states, test=False)
+        whole = bool(records) and records[-1][1].loss.shape[0] == seeds
+        last = records[-1][1] if whole else self._evaluate_on_device(states, test=False)
         test_end = None if self.test is None else self.evaluate(states, test=True)
         end: Evaluation = jax.device_get(last)
         first_bad = np.asarray(states.first_bad)

@@ -18,11 +18,19 @@ from jaxid.diagnosis.evidence import Evidence, gather
 from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.diagnosis.prescriptions import PAIRS, SINGLES, Remedy
 from jaxid.diagnosis.trials import Trial
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.training.progress import SILENT
 from jaxid.training.run import History, Runner
 from jaxid.types import Estimate
+
+
+@pytest.fixture(autouse=True)
+def float32_stays_the_default():
+    """float64 is scoped: no test may leave it on."""
+    yield
+    assert jnp.zeros(()).dtype == jnp.float32 and jnp.arange(2).dtype == jnp.int32
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +94,33 @@ def digits_run(small, digits_spec) -> Run:
 
 
 @pytest.fixture(scope="session")
+def deep_run() -> Run:
+    """Two layers, few enough weights for a dense Hessian."""
+    spec = IdentitySpec(
+        data="gaussian", features=8, examples=100, mean=1.0, depth=2, width=5, epochs=3, seeds=2
+    )
+    return _run(spec, load_data(spec))
+
+
+@pytest.fixture(scope="session")
+def dying_run(small, digits_spec) -> tuple[Run, np.ndarray]:
+    """Three seeds with outputs planted dead, constant targets among them; the second blows up."""
+    constant = np.flatnonzero(np.ptp(small.train, axis=0) == 0)
+    varying = np.flatnonzero(np.ptp(small.train, axis=0) > 0)
+    outputs = np.concatenate([constant[:2], varying[[3, 10, 20, 30, 40]]])
+
+    def blow_up(params: Any, key: jax.Array) -> Any:
+        second = jax.random.key_data(role_key(seed_key(1), "init"))
+        mine = (jax.random.key_data(key) == second).all()
+        return jax.tree.map(lambda leaf: leaf + jnp.where(mine, 1e30, 0.0), params)
+
+    def change(problem: Problem) -> Problem:
+        return _planted(_with_dead_outputs(problem, outputs), blow_up)
+
+    return _run(dataclasses.replace(digits_spec, seeds=3), small, change), outputs
+
+
+@pytest.fixture(scope="session")
 def explained(small, digits_spec) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(record, arrays) of the same, without trials."""
     return explain(make_plan(digits_spec, small, trials="none", spectrum_seeds=1))
@@ -101,27 +136,21 @@ def _planted(problem: Problem, change: Callable[[Any, jax.Array], Any]) -> Probl
 
 
 @pytest.fixture(scope="session")
-def planted() -> Callable[..., Problem]:
-    """(problem, change of (params, init key)) -> the problem with other initial weights."""
-    return _planted
-
-
-@pytest.fixture(scope="session")
 def with_dead_outputs() -> Callable[..., Problem]:
     """(problem, outputs) -> the problem whose last layer starts with bias -1e3 there."""
+    return _with_dead_outputs
 
-    def change(problem: Problem, outputs: np.ndarray) -> Problem:
-        head = problem.net.head
-        assert head is not None
-        plant = jnp.zeros(problem.train[0].shape[1]).at[jnp.asarray(outputs)].set(-1e3)
 
-        def put(params: Any, _: jax.Array) -> Any:
-            kernel, bias = head.get(params)
-            return head.put(params, kernel, bias + plant)
+def _with_dead_outputs(problem: Problem, outputs: np.ndarray) -> Problem:
+    head = problem.net.head
+    assert head is not None
+    plant = jnp.zeros(problem.train[0].shape[1]).at[jnp.asarray(outputs)].set(-1e3)
 
-        return _planted(problem, put)
+    def put(params: Any, _: jax.Array) -> Any:
+        kernel, bias = head.get(params)
+        return head.put(params, kernel, bias + plant)
 
-    return change
+    return _planted(problem, put)
 
 
 REMEDIES = {remedy.name: remedy for remedy in (*SINGLES, *PAIRS)}

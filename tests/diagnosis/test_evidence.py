@@ -30,7 +30,7 @@ def examine(data, end=None):
 def made(activation, bias=True, seed=0, n=60, p=4, m=3):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, p))
-    targets = 0.5 + 0.4 * np.tanh(features @ rng.normal(size=(p, m)))
+    targets = 0.3 + 0.4 * np.tanh(features @ rng.normal(size=(p, m)))
     kernel = rng.normal(size=(p, m))
     return HeadData(features, targets, kernel, rng.normal(size=m) if bias else None, activation)
 
@@ -77,12 +77,14 @@ def test_stopped_examples_are_those_on_which_a_solved_unit_is_off():
     bias[0] = -1e3  # dead on all examples: counted as a dead output instead
     data = HeadData(data.features, data.targets, data.kernel, bias, "relu")
     found = examine(data)
-    slow = np.zeros(3)
-    for j in (1, 2):
+    slow, below = np.zeros(3), np.zeros(3)
+    for j in range(3):
         for x, y in zip(data.features, data.targets, strict=True):
             z = x @ found.solution.kernel[:, j] + found.solution.bias[j]
-            slow[j] += 0.0 if z > 0 else y[j] ** 2 / len(data.features)
+            slow[j] += 0.0 if z > 0 or j == 0 else y[j] ** 2 / len(data.features)
+            below[j] += y[j] ** 2 / len(data.features) if z <= 0 and y[j] < 0 else 0.0
     assert np.allclose(found.stopped, slow) and found.stopped[0] == 0 and slow.max() > 0
+    assert np.allclose(found.below_zero, below) and below[0] > 0
     assert found.gradient[0] == 0 and found.quadratic[0] == 0
 
 

@@ -58,8 +58,9 @@ def test_two_that_act_only_together_are_one_compound_and_neither_is_blamed_alone
         made_trial("decaying rate", NOTHING[::-1]),
         made_trial(JOINT, HELPS),
     ]
-    budget = {"items": [{"cause": "locked", "share": 0.5}, {"cause": "optimizer_noise",
-                                                           "share": 0.3}]}
+    budget = {
+        "items": [{"cause": "locked", "share": 0.5}, {"cause": "optimizer_noise", "share": 0.3}]
+    }
     found = build_findings(trials, budget)
     compound, *others = found
     assert compound["causes"] == ["locked", "optimizer_noise"] and compound["verdict"] == "cause"
