@@ -3,7 +3,7 @@
 cause: the 95 % interval of the counterfactual's log ratio lies wholly below a fall of 10 %.
 not a cause: wholly within +-10 %, and so does its joint effect with each confirmed cause,
 beyond that cause's own. Else uncertain, with the number of seeds that would decide. Two
-that act only together are one compound.
+that act almost only together are one compound.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ COUNTERFACTUALS: dict[str, str] = {
     "4 x epochs": "too_few_steps",
     "4 x batch": "batch_noise",
     "He initialisation": "initialisation",
-    "residual": "composition_of_layers",
+    "residual connection": "composition_of_layers",
 }
 """Which remedy is the counterfactual of which suspect."""
 
+APART = 0.25
+"""Largest part of a pair's effect that its parts may have apart for a compound: above it each
+is a cause of its own, and the pair only adds up."""
 _VERDICTS = {"helps": "cause", "nothing": "not_a_cause"}
 
 
@@ -88,21 +91,21 @@ def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:
 def _pair(
     trial: Trial, by_name: dict[str, Trial], shares: dict[str, float | None]
 ) -> dict[str, Any] | None:
-    """A compound, where the pair helps, no part alone does, and the interaction is beyond
-    the band; None otherwise."""
+    """A compound, where the pair helps, its parts apart give less than `APART` of its effect
+    in the log of the loss, and the interaction is beyond the band; None otherwise."""
     parts = pair_parts(trial.remedy.name)
     if trial.remedy.group != "pair" or parts is None or trial.remedy.name not in by_name:
         return None
     if any(part not in by_name or part not in COUNTERFACTUALS for part in parts):
         return None
     interaction = interaction_of(trial, by_name[parts[0]], by_name[parts[1]])
-    joint = judge(t_interval(trial.log_ratio))
-    alone = [judge(t_interval(by_name[part].log_ratio)) for part in parts]
+    joint = t_interval(trial.log_ratio)
+    apart = sum(float(by_name[part].log_ratio.mean()) for part in parts)
     together = interaction["ci95"] is not None and interaction["ci95"][1] < -BAND
-    if joint != "helps" or "helps" in alone or not together:
+    if judge(joint) != "helps" or not together or apart <= APART * joint.mean:
         return None
     causes = [COUNTERFACTUALS[part] for part in parts]
-    known = [shares[c] for c in causes if shares.get(c) is not None]
+    known = [share for share in (shares.get(c) for c in causes) if share is not None]
     return {
         "causes": causes,
         "verdict": "cause",
@@ -111,7 +114,9 @@ def _pair(
         "interaction": interaction,
         "evidence": {
             "alone": {part: float(np.exp(by_name[part].log_ratio.mean())) for part in parts},
-            "why": "neither change alone lowers the loss; both together do",
+            "apart_share": max(0.0, apart / joint.mean),
+            "why": f"apart, the two changes give {max(0.0, apart / joint.mean):.0%} of their joint "
+            "effect on the log of the loss",
         },
         "counterfactual": _counterfactual(trial),
     }

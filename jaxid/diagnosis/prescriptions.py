@@ -84,7 +84,12 @@ SINGLES: tuple[Remedy, ...] = (
         "initialisation",
         note="starts at a solution where ReLU leaves the data unchanged",
     ),
-    Remedy("residual", {"residual": True}, "composition of layers"),
+    Remedy(
+        "residual connection",
+        {"residual": True},
+        "composition of layers",
+        note="a unit that dies then adds nothing, which is the solution",
+    ),
 )
 
 _PARTS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
@@ -60,6 +61,17 @@ class Run:
 NO_FLOOR = Estimate(None, None, False, "not predicted")
 
 
+def _no_floor() -> AbstractContextManager[object]:
+    """Without the predicted noise floor: it stands beside the budget, and takes long to compile."""
+    return mock.patch.object(evidence_module, "predicted_floor", lambda *_: NO_FLOOR)
+
+
+@pytest.fixture(scope="session")
+def no_floor() -> Callable[[], AbstractContextManager[object]]:
+    """() -> a context in which no noise floor is predicted."""
+    return _no_floor
+
+
 def _run(
     spec: IdentitySpec, dataset: Dataset, change: Callable[[Problem], Problem] | None = None
 ) -> Run:
@@ -68,8 +80,7 @@ def _run(
     problem = problem if change is None else change(problem)
     runner = Runner(problem)
     history = runner.train(spec.seed_list, census=True)
-    # The predicted noise floor stands beside the budget, and takes a second a seed.
-    with mock.patch.object(evidence_module, "predicted_floor", lambda *_: NO_FLOOR):
+    with _no_floor():
         evidence = gather(
             runner,
             history,
@@ -133,6 +144,12 @@ def _planted(problem: Problem, change: Callable[[Any, jax.Array], Any]) -> Probl
         return change(net.init(key, inputs), key)
 
     return dataclasses.replace(problem, model=net._replace(init=init))
+
+
+@pytest.fixture(scope="session")
+def planted() -> Callable[..., Problem]:
+    """(problem, change of (params, init key)) -> the problem with other initial weights."""
+    return _planted
 
 
 @pytest.fixture(scope="session")

@@ -41,10 +41,14 @@ def test_a_revival_is_a_dead_unit_that_fires_at_the_next_census(dead):
 def made(dead, output_loss, first_bad, step=(0, 1, 4)):
     """A history as `dead_record` reads it."""
     output_loss = np.asarray(output_loss, float)
-    census = Census(
-        np.asarray(step), np.asarray(step) / 2, (np.asarray(dead, bool),), np.zeros(0), np.zeros(0)
-    )
-    end = Evaluation(output_loss.mean(axis=1), output_loss, *[np.zeros(0)] * 3, ())
+    dead = np.asarray(dead, bool)
+    seeds, count, outputs = dead.shape
+    loss = np.zeros((seeds, count)), np.zeros((seeds, count, outputs))
+    census = Census(np.asarray(step), np.asarray(step) / 2, (dead,), *loss)
+    # Above 0 on as many examples as there are, or on none; seeds without a census on all.
+    fires = np.full(output_loss.shape, 3)
+    fires[:seeds] = np.where(dead[:, -1], 0, 3)
+    end = Evaluation(output_loss.mean(axis=1), output_loss, *[np.zeros(0)] * 3, (fires,))
     return SimpleNamespace(census=census, first_bad=np.asarray(first_bad), train_end=end)
 
 
@@ -75,6 +79,12 @@ def test_seeds_that_went_non_finite_are_left_out():
     both = dead_record(made([DEATHS, blown], [[12.0, 3.0, 6.0], [np.nan] * 3], [-1, 1]), PROBLEM)
     assert both == alone
     assert dead_record(made([blown], [[np.nan] * 3], [1]), PROBLEM) is None
+
+
+def test_a_census_of_fewer_seeds_says_how_many():
+    ends = [[12.0, 3.0, 6.0], [12.0, 3.0, 9.0]]
+    record = dead_record(made([DEATHS], ends, [-1, -1]), PROBLEM)
+    assert record["census_seeds"] == 1 and record["death"]["count"] == 1
 
 
 def test_a_loss_of_zero_has_no_share():

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import optimize
+from threadpoolctl import threadpool_limits
 
 from jaxid.diagnosis.representation import (
     RANGES,
@@ -188,14 +189,16 @@ def test_made_data_have_a_witness_too():
     assert bound.verdict == "impossible" and np.isclose(bound.lower.value, expected, rtol=1e-6)
 
 
+@threadpool_limits.wrap(1)
 def test_bottlenecks_on_mnist_have_the_published_tails(mnist_dir):
     content = gzip.decompress((Path(mnist_dir) / "train-images-idx3-ubyte.gz").read_bytes())
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(60000, 784)
     # The bound reads nothing but the covariance: here are fewer rows that have the same one.
-    parts64 = [part.astype(np.float64) for part in np.split(pixels, 30)]
-    second, total = sum(p.T @ p for p in parts64), sum(p.sum(axis=0) for p in parts64)
-    covariance = (60000 * second - np.outer(total, total)) / 60000**2
-    values, vectors = np.linalg.eigh(covariance)
+    # Sums over 200 rows of products below 2^16 are exact in float32.
+    chunks = [part.astype(np.float32) for part in np.split(pixels, 300)]
+    second = sum((part.T @ part).astype(np.float64) for part in chunks)
+    total = pixels.sum(axis=0, dtype=np.int64).astype(np.float64)
+    values, vectors = np.linalg.eigh((60000 * second - np.outer(total, total)) / 60000**2)
     root = np.sqrt(784 * np.maximum(values, 0))[:, None] * vectors.T
     targets = np.concatenate([root, -root])
     for width, loss in ((64, 603.6833), (128, 277.7917), (256, 90.8165), (512, 2.5308)):

@@ -32,7 +32,7 @@ def ran():
     data = data._replace(train=np.abs(data.train), test=np.abs(data.test))
     spec = SPEC.resolved(data)
     problem = build_problem(spec, data)
-    reference = Runner(problem).train(spec.seed_list, census=True).step_original
+    reference = Runner(problem).train(spec.seed_list, test_curve=False).step_original
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "remedies", lambda spec: CHOSEN)
         patch.setitem(trials.SHORT_EPOCHS, "gaussian", 2)

@@ -1,0 +1,285 @@
+"""The command line: what is wrong in one line, nothing overwritten; what is right in files."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import jaxid
+from jaxid import cli
+from jaxid.commands import data as data_command
+from jaxid.commands import explain as explain_command
+from jaxid.commands import train as train_command
+from jaxid.data import idx, mnist, network
+from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.training.checkpoint import load_state
+from jaxid.training.run import Runner
+
+OPTIONS = {
+    "explain": explain_command.ExplainOptions,
+    "train": train_command.TrainOptions,
+    "data": data_command.DataOptions,
+}
+TINY = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "2",
+        "--seeds", "2"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Run in an empty folder, without network or prepared data."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("JAXID_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("JAXID_MNIST_DIR", raising=False)
+    monkeypatch.setattr(network, "reachable", lambda: False)
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.is_file() and p.read_bytes() for p in folder.rglob("*")}
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """(argv, words) -> the one line of a refusal, after which every file is as it was."""
+
+    def check(argv, *words):
+        before = files(tmp_path)
+        assert cli.main(argv) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and err.startswith("jaxid: "), err
+        assert all(word in err for word in words), err
+        assert files(tmp_path) == before
+        return err
+
+    return check
+
+
+@pytest.mark.parametrize("command", ["explain", "train"])
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--data", "cifar"], ["cifar", "digits", "mnist", "gaussian"]),
+        (["--depth", "0"], ["--depth is 0"]),
+        (["--learning-rate", "-1"], ["--learning-rate is -1"]),
+        (["--depth", "two"], ["two", "int"]),
+        (["--seeds", "0"], ["--seeds is 0"]),
+        (["--no-such-flag", "3"], ["--no-such-flag", "--help"]),
+        (["--scaling"], ["--scaling"]),
+        ([*TINY, "--seeds", "100000000"], ["100000000 seeds need", "GB", "--seeds"]),
+    ],
+    ids=lambda value: " ".join(value[-2:]) if value[0].startswith("--") else "",
+)
+def test_wrong_input_is_one_line_and_writes_nothing(refused, command, flags, words):
+    refused([command, *flags], *words)
+
+
+def test_no_command_and_unknown_commands_name_those_that_exist(refused):
+    refused([], "explain, train or data")
+    refused(["explian"], "explian", "explain, train or data")
+    refused(["--depth", "3"], "--depth", "explain, train or data")
+
+
+def test_flags_of_explain_alone_are_checked_too(refused):
+    refused(["explain", "--spectrum-seeds", "-1"], "--spectrum-seeds is -1")
+    refused(["explain", "--trials", "some"], "some", "none", "short", "full")
+    refused(["train", "--trials", "none"], "--trials")
+
+
+@pytest.fixture
+def corrupt(tmp_path):
+    """Four files with the right names and none of the content."""
+    folder = tmp_path / "four files"
+    folder.mkdir()
+    for name in idx.FILES:
+        (folder / name).write_bytes(gzip.compress(b"not images"))
+    return folder
+
+
+@pytest.mark.parametrize("command", ["explain", "train"])
+def test_a_named_mnist_folder_must_hold_the_files_even_where_a_cache_exists(
+    refused, command, tmp_path, corrupt, monkeypatch
+):
+    cached = mnist.Images(np.zeros((9, 784), np.uint8), np.zeros((3, 784), np.uint8))
+    monkeypatch.setattr(mnist, "cached", lambda: cached)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    argv = [command, "--data", "mnist", "--mnist-dir"]
+    refused([*argv, str(empty)], str(empty), "train-images-idx3-ubyte.gz")
+    refused([*argv, str(tmp_path / "nowhere")], "nowhere")
+    (corrupt / "t10k-labels-idx1-ubyte.gz").unlink()
+    refused([*argv, str(corrupt)], "idx")
+
+
+def test_a_corrupt_mnist_file_is_named(refused, corrupt, monkeypatch):
+    refused(["train", "--data", "mnist", "--mnist-dir", str(corrupt)], "-ubyte.gz")
+    monkeypatch.setenv("JAXID_MNIST_DIR", str(corrupt))
+    refused(["data", "--prepare"], "-ubyte.gz")
+
+
+def test_without_files_and_network_it_is_said_where_to_put_them(refused):
+    refused(["train", "--data", "mnist"], "cannot be downloaded", "--mnist-dir")
+
+
+@pytest.mark.parametrize("command", ["explain", "train"])
+def test_out_must_be_a_folder_that_can_be_written(refused, command, tmp_path):
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    refused([command, *TINY, "--out", str(file)], "is a file")
+    refused([command, *TINY, "--out", str(file / "below")], "can't be written")
+    refused([command, *TINY, "--out", "x" * 300], "can't be written")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_out_in_a_read_only_folder_is_refused(refused, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    refused(["train", *TINY, "--out", str(locked / "new")], "can't be written")
+
+
+def test_out_where_nothing_may_even_be_looked_at_is_refused(refused, monkeypatch, tmp_path):
+    import tempfile
+
+    def denied(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", denied)
+    refused(["train", *TINY, "--out", str(tmp_path / "new")], "Permission denied", "--out")
+
+
+@pytest.mark.parametrize("command", ["explain", "train"])
+def test_a_folder_that_is_not_empty_needs_overwrite(refused, command, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("years of work")
+    refused([command, *TINY, "--out", str(full)], "not empty", "--overwrite")
+
+
+def dashed(name):
+    return "--" + name.replace("_", "-")
+
+
+@pytest.mark.parametrize("command", sorted(OPTIONS))
+def test_help_names_every_fields_flag(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for field in dataclasses.fields(OPTIONS[command]):
+        assert dashed(field.name) in out, field.name
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "help"])
+def test_help_alone_lists_the_commands(flag, capsys):
+    assert cli.main([flag]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {command} " in out for command in OPTIONS)
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == jaxid.__version__
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxid", "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.strip() == jaxid.__version__
+
+
+def test_a_wrong_command_of_the_module_exits_with_two():
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxid", "nothing"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_data_lists_three_data_sets_and_writes_nothing(capsys, tmp_path):
+    assert cli.main(["data"]) == 0
+    out = capsys.readouterr().out
+    for name in ("digits", "mnist", "gaussian"):
+        assert any(line.startswith(name) for line in out.splitlines()), name
+    assert all(name in out for name in idx.FILES) and "JAXID_MNIST_DIR" in out
+    assert not (tmp_path / "data").exists()
+
+
+def test_train_writes_its_losses_and_states_that_load(capsys, tmp_path):
+    out = tmp_path / "runs" / "one"
+    assert cli.main(["train", *TINY, "--first-seed", "3", "--out", str(out)]) == 0
+    record = json.loads((out / "run.json").read_text())
+    assert [row["seed"] for row in record["seeds"]] == [3, 4]
+    assert record["problem"]["features"] == 4 and record["provenance"]["seeds"] == [3, 4]
+    for row in record["seeds"]:
+        assert len(row["train_loss"]) == len(row["test_loss"]) == 2
+        assert row["first_non_finite_step"] is None
+    spec = IdentitySpec(data="gaussian", features=4, examples=40, epochs=2, seeds=2, first_seed=3)
+    runner = Runner(build_problem(spec, load_data(spec)))
+    state = load_state(out, runner.init(spec.seed_list))
+    assert (np.asarray(state.step) == 2 * 2).all()
+    loss = runner.evaluate(state).original_loss
+    assert np.allclose(loss, [row["train_loss_end"] for row in record["seeds"]], rtol=1e-6)
+    printed = capsys.readouterr().out
+    assert "run.json" in printed and "2 seeds" in printed
+
+
+def test_train_overwrites_only_when_told_to_and_says_where_it_blew_up(capsys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text("an older run")
+    blown = [*TINY, "--learning-rate", "1e38", "--optimizer", "sgd", "--out", str(out)]
+    assert cli.main(["train", *blown, "--overwrite"]) == 0
+    record = json.loads((out / "run.json").read_text())
+    assert all(row["first_non_finite_step"] >= 1 for row in record["seeds"])
+    assert all(row["train_loss_end"] is None for row in record["seeds"])
+    assert "not finite from step" in capsys.readouterr().out
+
+
+def test_explain_of_one_seed_writes_its_report_data_and_figures(capsys, tmp_path):
+    out = tmp_path / "report"
+    argv = ["explain", *TINY, "--seeds", "1", "--trials", "none", "--out", str(out)]
+    assert cli.main(argv) == 0
+    assert {p.name for p in out.iterdir()} == {
+        "report.html", "report.md", "diagnosis.json", "arrays.npz", "figures",
+    }  # fmt: skip
+    record = json.loads((out / "diagnosis.json").read_text())
+    assert record["schema"] == 1 and record["problem"]["features"] == 4
+    assert {p.suffix for p in (out / "figures").iterdir()} >= {".svg"}
+    printed, notes = capsys.readouterr()
+    assert str(out / "report.html") in printed.replace("\n", "")
+    assert record["verdict"][0][:40] in printed
+    # The predicted time is said first.
+    assert "about" in notes and "2 epochs" in notes
+    back = jaxid.Diagnosis.load(out)
+    assert back.record["verdict"] == record["verdict"]
+    # One seed has no standard errors, and the record says why.
+    for entry in record["final"].values():
+        assert entry["sem"] is None and entry["sem_reason"] and entry["interval95"] is None
+    assert record["budget"]["total"]["sem"] is None
+    assert all(item["sem"] is None for item in record["budget"]["items"])
+
+
+@pytest.mark.parametrize(
+    "command, module", [("train", train_command), ("explain", explain_command)]
+)
+def test_an_interrupt_exits_with_130_and_one_line(command, module, monkeypatch, capsys, tmp_path):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "load_data", interrupt)
+    assert cli.main([command, *TINY, "--out", str(tmp_path / "out")]) == 130
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "interrupted" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_of_jaxids_own_is_not_dressed_up_as_the_users(monkeypatch, tmp_path):
+    def fault(*args, **kwargs):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(train_command, "load_data", fault)
+    with pytest.raises(RuntimeError, match="a fault"):
+        cli.main(["train", *TINY, "--out", str(tmp_path / "out")])
