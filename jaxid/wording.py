@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NONE = "-"
@@ -80,6 +80,15 @@ def ratio_of(trial: Mapping[str, Any]) -> float | None:
         return 0.0
     ratio = trial.get("ratio")
     return None if ratio is None or not math.isfinite(ratio) else float(ratio)
+
+
+def best_of(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The trial that helps most, None if none does. Random controls don't count, and a change
+    that starts at a solution only where nothing else helps: it learns nothing."""
+    helping = [t for t in trials if t["verdict"] == "helps" and t["group"] != "control"]
+    if not helping:
+        return None
+    return min(helping, key=lambda t: (t.get("solved_at_start", False), ratio_of(t) or 0.0))
 
 
 def label(name: str) -> str:

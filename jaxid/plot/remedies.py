@@ -25,7 +25,7 @@ from jaxid.plot.style import (
     plain_numbers,
     readable,
 )
-from jaxid.wording import number, ratio_of
+from jaxid.wording import best_of, number, ratio_of
 
 GROUPS = (
     ("single", "one change"),
@@ -187,10 +187,9 @@ def _key(axes: Axes, trials: list[dict[str, Any]]) -> None:
 
 
 def _title(trials: list[dict[str, Any]]) -> str:
-    helping = [t for t in trials if t["verdict"] == "helps" and t["group"] != "control"]
-    if not helping:
+    best = best_of(trials)
+    if best is None:
         return "None of the remedies tried is sure to help"
-    best = min(helping, key=_order)
     ratio = ratio_of(best) or 0.0
     if ratio > 0.5:
         return f"Best remedy: {best['name']}, {number(ratio, 2)} times the loss"

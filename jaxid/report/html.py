@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jaxid.report.content import Record, is_long, is_number, title_of
 from jaxid.report.markdown import TITLE
 from jaxid.report.sections import headline, problem_line, sections
-from jaxid.wording import label, number, percent, ratio_of
+from jaxid.wording import best_of, label, number, percent, ratio_of
 
 TEMPLATE = "report.html.j2"
 
@@ -66,12 +66,7 @@ def tiles(record: Record) -> list[tuple[str, str]]:
     if dead:
         count = dead["outputs_dead_varying"]["mean"]
         found.append((number(count), f"of {dead['outputs']:,} outputs dead"))
-    helping = [
-        trial
-        for trial in record.get("trials") or []
-        if trial["verdict"] == "helps" and trial["group"] != "control"
-    ]
-    if helping:
-        best = min(helping, key=lambda trial: ratio_of(trial) or 0.0)
+    best = best_of(record.get("trials") or [])
+    if best is not None:
         found.append((f"x {number(ratio_of(best), 2)}", f"with {best['name']}"))
     return found

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from jaxid.report.content import Record, Row, Section, Table
-from jaxid.wording import NONE, label, number, percent, plus_minus
+from jaxid.wording import NONE, joined, label, number, percent, plus_minus
 
 MEASURES = (
     ("train_loss", "training loss, mean over the last epoch's batches"),
@@ -75,6 +75,7 @@ def budget(record: Record, full: bool) -> Section:
         f"again: a second, independent account of each item; it leaves {percent(left['share'])} "
         "open."
     )
+    section.texts += _compound(found)
     section.notes += _doubts(found, full)
     if full:
         _details(section, found)
@@ -129,6 +130,20 @@ def _table(record: Record, found: dict[str, Any], full: bool) -> Table:
     return Table(("", ">loss", ">share", ">again", ">std. error"), rows)
 
 
+def _compound(found: dict[str, Any]) -> list[str]:
+    """Two items that hide each other are one cause: the budget must not blame either."""
+    joint = found.get("compound")
+    if not joint:
+        return []
+    alone = joint["evidence"]["alone"]
+    singles = " and ".join(f"{name} alone x {number(ratio, 2)}" for name, ratio in alone.items())
+    return [
+        f"{joined([label(c) for c in joint['causes']]).capitalize()} are one compound cause: "
+        f"{singles}, both together x {number(joint['counterfactual']['ratio'], 2)}. Their rows "
+        "above are what remains of each while the other is there."
+    ]
+
+
 def _doubts(found: dict[str, Any], full: bool) -> list[str]:
     doubts = []
     solver, change = found.get("solver") or {}, found.get("annealing_uncertainty") or {}
@@ -160,3 +175,10 @@ def _details(section: Section, found: dict[str, Any]) -> None:
         for name, how in ((label(i["cause"]), i.get("how")) for i in found["items"])
         if how
     ]
+    for item in found["items"]:
+        floor = item.get("predicted_floor")
+        if floor and floor["value"] is not None:
+            section.notes.append(
+                f"Theory's floor for the noise: {plus_minus(floor['value'], floor['error'])} "
+                f"({floor['method']})."
+            )
