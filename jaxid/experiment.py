@@ -7,12 +7,8 @@ its fields.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
-import subprocess
-import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -260,46 +256,6 @@ def check_memory(problem: Problem, seeds: int, available: int | None = None) -> 
     raise InputError(
         f"{seeds} seeds need {need / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {advice}"
     )
-
-
-def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
-    """Where a result comes from: git hash, command line, versions, device, time."""
-    device = jax.devices()[0]
-    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
-    return {
-        "git": _git_hash(),
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "versions": {name: _version(name) for name in packages}
-        | {"python": ".".join(map(str, sys.version_info[:3]))},
-        "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
-        "dtype": "float32 training, float64 curvature",
-        "seeds": seeds,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": seconds,
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_hash() -> str | None:
-    """The commit that the package's own source is at, None outside a checkout."""
-    folder = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def _at_least(name: str, value: int, least: int) -> None:

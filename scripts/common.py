@@ -34,8 +34,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from jaxid.diagnosis.statistics import t_interval
 from jaxid.errors import InputError
-from jaxid.experiment import provenance
 from jaxid.parsing import parse
+from jaxid.provenance import provenance
 from jaxid.training.progress import Reporter, terminal
 
 Record: TypeAlias = dict[str, Any]

@@ -23,10 +23,10 @@ from jaxid.experiment import (
     build_problem,
     check_memory,
     load_data,
-    provenance,
     training_bytes,
 )
 from jaxid.nets.mlp import layer_params
+from jaxid.provenance import provenance
 
 INF = float("inf")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jaxid.errors
 
-GROUND = ("types", "trees", "errors", "precision", "prng", "wording")
+GROUND = ("types", "trees", "errors", "precision", "prng", "provenance", "wording")
 FLOORS: tuple[tuple[str, ...], ...] = (
     GROUND,
     ("data", "nets", "linalg", "tracing"),

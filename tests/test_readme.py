@@ -35,7 +35,10 @@ def test_make_targets_exist(words):
     assert set(words[1:]) <= set(targets)
 
 
-@pytest.mark.parametrize("words", [w for w in SHELL if "/jaxid" in w[0] and w[1] == "explain"], ids=" ".join)
+EXPLAIN = [words for words in SHELL if "/jaxid" in words[0] and words[1] == "explain"]
+
+
+@pytest.mark.parametrize("words", EXPLAIN, ids=" ".join)
 def test_flags_parse(words):
     assert parse(ExplainOptions, words[2:], "jaxid explain", "").out
 

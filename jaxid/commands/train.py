@@ -19,9 +19,9 @@ from jaxid.experiment import (
     build_problem,
     check_memory,
     load_data,
-    provenance,
 )
 from jaxid.parsing import parse, spec_of
+from jaxid.provenance import provenance
 from jaxid.training.checkpoint import save_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.progress import terminal

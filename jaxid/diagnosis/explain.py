@@ -22,8 +22,9 @@ from jaxid.diagnosis.statistics import summary
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials, trial_record
 from jaxid.diagnosis.verdict import compound, verdict_sentences
 from jaxid.diagnosis.well_posed import well_posedness
-from jaxid.experiment import IdentitySpec, build_problem, check_memory, provenance
+from jaxid.experiment import IdentitySpec, build_problem, check_memory
 from jaxid.problem import Problem
+from jaxid.provenance import provenance
 from jaxid.training.layout import choose_layout
 from jaxid.training.progress import SILENT, Reporter
 from jaxid.training.run import History, Runner

@@ -36,8 +36,9 @@ import numpy as np
 
 from jaxid.data.sources import load
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec, build_problem, provenance
+from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.parsing import parse
+from jaxid.provenance import provenance
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import Anneal
 from jaxid.training.progress import terminal

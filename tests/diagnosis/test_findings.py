@@ -98,6 +98,27 @@ def test_a_pair_that_only_adds_up_is_no_compound(made_trial):
     assert all(len(f["causes"]) == 1 for f in build_findings(trials, None))
 
 
+@pytest.mark.parametrize(
+    "first, second, share",
+    [(-0.4, -0.4, 0.2), (-0.2, 0.0, 0.05), (-0.49, -0.49, 0.245), (-0.51, -0.51, None),
+     (-2.0, -1.9, None), (0.7, -0.1, 0.0)],
+)  # fmt: skip
+def test_parts_that_give_a_quarter_of_the_joint_effect_apart_are_no_compound(
+    made_trial, first, second, share
+):
+    wobble = np.array([-0.01, 0.0, 0.01])
+    trials = [
+        made_trial("linear output", first + wobble),
+        made_trial("decaying rate", second + wobble),
+        made_trial(JOINT, -4.0 + wobble),
+    ]
+    found = by_causes(build_findings(trials, None)).get(("locked", "optimizer_noise"))
+    assert (found is None) == (share is None)
+    if share is not None:
+        assert np.isclose(found["evidence"]["apart_share"], share)
+        assert np.isclose(found["interaction"]["value"], -4.0 - first - second)
+
+
 def test_an_acquittal_is_withdrawn_where_the_joint_effect_with_a_cause_is_something(made_trial):
     trials = [
         made_trial("linear output", NOTHING),

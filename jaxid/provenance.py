@@ -1,0 +1,63 @@
+"""Where a result comes from, saved with it: git hash, command line, versions, device, time."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import psutil
+
+
+def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
+    """Where a result comes from: git hash, command line, versions, device, time."""
+    device = jax.devices()[0]
+    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
+    return {
+        "git": _git_hash(),
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": {name: _version(name) for name in packages}
+        | {"python": ".".join(map(str, sys.version_info[:3]))},
+        "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
+        "dtype": "float32 training, float64 curvature",
+        "seeds": seeds,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": seconds,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_hash() -> str | None:
+    """The commit that the package's own source is at; None where git does not track it.
+
+    An environment may lie inside another project's checkout, whose commit says nothing here.
+    """
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=12") or None
+
+
+def _git(*words: str) -> str | None:
+    """What git prints in the package's folder; None if it fails or is not there."""
+    folder = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
