@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"jaxid: {wrong}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("jaxid: interrupted; what was finished is kept", file=sys.stderr)
+        print("jaxid: interrupted; nothing was written", file=sys.stderr)
         return 130
     except SystemExit as stop:  # --help
         return int(stop.code or 0)

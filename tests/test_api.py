@@ -28,7 +28,11 @@ def test_saving_and_loading_gives_the_same(diagnosis, tmp_path):
     folder = tmp_path / "new" / "folder"
     diagnosis.save(folder)
     assert {path.name for path in folder.iterdir()} == {
-        "diagnosis.json", "arrays.npz", "report.html", "report.md", "figures",
+        "diagnosis.json",
+        "arrays.npz",
+        "report.html",
+        "report.md",
+        "figures",
     }
     back = Diagnosis.load(str(folder))
     assert back.record == diagnosis.record

@@ -17,7 +17,8 @@ from jaxid.curvature.conditioning import effective_kappa_curve
 from jaxid.curvature.hessian import least_eigenvalue
 from jaxid.curvature.nullspace import null_reasons
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
-from jaxid.diagnosis.evidence import Evidence, HeadData, SeedEvidence, head_data, seed_params
+from jaxid.diagnosis.evidence import Evidence, seed_params
+from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
 from jaxid.linalg.lanczos import RESTARTS, STEPS
 from jaxid.prng import role_key, seed_key
 from jaxid.training.progress import Reporter

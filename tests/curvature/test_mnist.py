@@ -67,8 +67,7 @@ def test_null_directions_are_invisible_on_every_image(train):
     basis = input_null_basis(train)
     assert basis.shape == (785, 72)
     seen = max(
-        np.abs(train[k : k + 8192] @ basis[:784] + basis[784]).max()
-        for k in range(0, 60000, 8192)
+        np.abs(train[k : k + 8192] @ basis[:784] + basis[784]).max() for k in range(0, 60000, 8192)
     )
     assert seen < 1e-11
 

@@ -32,9 +32,7 @@ def idx_bytes(values: np.ndarray) -> bytes:
 
 def tfds_order(split: str, count: int) -> list[int]:
     """TFDS's documented shuffle: sorted by the MD5 of salt (the split's name) and key."""
-    return sorted(
-        range(count), key=lambda key: hashlib.md5(f"{split}{key}".encode()).hexdigest()
-    )
+    return sorted(range(count), key=lambda key: hashlib.md5(f"{split}{key}".encode()).hexdigest())
 
 
 @pytest.fixture

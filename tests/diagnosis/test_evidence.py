@@ -7,13 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid.diagnosis.evidence import (
-    HeadData,
-    constant_targets,
-    examine_head,
-    head_data,
-    seed_params,
-)
+from jaxid.diagnosis.evidence import constant_targets, seed_params
+from jaxid.diagnosis.head import HeadData, examine_head, head_data
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.precision import float64

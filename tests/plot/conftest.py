@@ -17,9 +17,7 @@ def sample() -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(SAMPLE)))
 
 
-@pytest.fixture(
-    params=["full", "minimal", "one_seed", "no_images", "deep", "empty"]
-)
+@pytest.fixture(params=["full", "minimal", "one_seed", "no_images", "deep", "empty"])
 def case(request, sample):
     """(name, record, arrays) of each kind of diagnosis."""
     return request.param, *sample.cases()[request.param]

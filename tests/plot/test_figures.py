@@ -22,9 +22,13 @@ EXPECTED = {
     "deep": ALL,
 }
 NEEDS = {
-    "loss_curves": "loss/train", "dead_units": "census/dead", "images": "images/shape",
-    "spectrum": "spectrum/", "effective_kappa": "effective/share",
-    "stability": "posed/measured", "two_solutions": "solutions/input",
+    "loss_curves": "loss/train",
+    "dead_units": "census/dead",
+    "images": "images/shape",
+    "spectrum": "spectrum/",
+    "effective_kappa": "effective/share",
+    "stability": "posed/measured",
+    "two_solutions": "solutions/input",
 }
 
 
@@ -73,22 +77,29 @@ def test_texts_are_inside_the_figure_and_apart(sample, kind, figure):
     drawn.canvas.draw()
     renderer = drawn.canvas.get_renderer()
     texts = [
-        text for text in drawn.findobj(Text)
+        text
+        for text in drawn.findobj(Text)
         if text.get_text().strip() and text.get_visible() and text.figure is not None
     ]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
     # Ticks outside an axis' limits exist as texts but are not drawn.
     shown = {
-        id(label) for axes in drawn.get_axes() for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis._update_ticks() for label in (tick.label1, tick.label2)
+        id(label)
+        for axes in drawn.get_axes()
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis._update_ticks()
+        for label in (tick.label1, tick.label2)
     }
     ticks = {
-        id(label) for axes in drawn.get_axes() for axis in (axes.xaxis, axes.yaxis)
+        id(label)
+        for axes in drawn.get_axes()
+        for axis in (axes.xaxis, axes.yaxis)
         for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
         for label in (tick.label1, tick.label2)
     }
     boxes = [
-        box for text, box in zip(texts, boxes, strict=True)
+        box
+        for text, box in zip(texts, boxes, strict=True)
         if id(text) not in ticks or id(text) in shown
     ]
     width, height = drawn.bbox.width, drawn.bbox.height

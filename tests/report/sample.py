@@ -36,11 +36,21 @@ def summary(values: np.ndarray) -> Record:
 
 def trial(name: str, group: str, ratio: float | None, verdict: str, **more: Any) -> Record:
     record = {
-        "name": name, "change": f"something relu -> {name}", "group": group,
-        "suspect": "ReLU output", "predicted": None, "before": 1.0, "after": ratio, "seeds": 3,
-        "epochs": 60, "reference_epochs": 60, "note": "", "ratio": ratio,
+        "name": name,
+        "change": f"something relu -> {name}",
+        "group": group,
+        "suspect": "ReLU output",
+        "predicted": None,
+        "before": 1.0,
+        "after": ratio,
+        "seeds": 3,
+        "epochs": 60,
+        "reference_epochs": 60,
+        "note": "",
+        "ratio": ratio,
         "log_ratio": None if ratio is None else float(np.log(ratio)),
-        "ci95": None if ratio is None else [ratio * 0.8, ratio * 1.25], "verdict": verdict,
+        "ci95": None if ratio is None else [ratio * 0.8, ratio * 1.25],
+        "verdict": verdict,
         "seeds_to_decide": 9 if verdict == "uncertain" else None,
     }
     return record | more
@@ -48,17 +58,27 @@ def trial(name: str, group: str, ratio: float | None, verdict: str, **more: Any)
 
 def conditioning(seed: int, null: dict[str, int]) -> Record:
     return {
-        "operator": "last_layer_hessian", "seed": seed, "lambda_max": estimate(12.5),
-        "lambda_min_nonzero": estimate(3.1e-6), "kappa": estimate(4.03e6),
-        "effective_kappa": estimate(5.2e3), "null_dim": sum(null.values()),
-        "null_reasons": null, "threshold": 4e-14, "negative": 0,
+        "operator": "last_layer_hessian",
+        "seed": seed,
+        "lambda_max": estimate(12.5),
+        "lambda_min_nonzero": estimate(3.1e-6),
+        "kappa": estimate(4.03e6),
+        "effective_kappa": estimate(5.2e3),
+        "null_dim": sum(null.values()),
+        "null_reasons": null,
+        "threshold": 4e-14,
+        "negative": 0,
     }
 
 
 def item(cause: str, loss: float, explained: float, total: float, parts: dict) -> Record:
     return {
-        "cause": cause, "loss": loss, "explained": explained, "sem": 0.02,
-        "explained_sem": 0.02, "share": loss / total,
+        "cause": cause,
+        "loss": loss,
+        "explained": explained,
+        "sem": 0.02,
+        "explained_sem": 0.02,
+        "share": loss / total,
         "parts": [{"name": name, "loss": value} for name, value in parts.items()],
         "how": f"how {cause} was measured",
     }
@@ -73,65 +93,132 @@ def record() -> Record:
     return {
         "schema": 1,
         "problem": {
-            "data": "digits", "depth": 1, "width": PIXELS, "activation": "relu",
-            "output_activation": "relu", "initializer": "glorot_uniform", "scaling": "raw",
-            "input_scaling": None, "optimizer": "rmsprop", "learning_rate": 1e-3,
-            "schedule": "constant", "batch_size": 32, "epochs": EPOCHS, "seeds": SEEDS,
-            "examples": 200, "degrees_of_freedom": float("inf"), "use_bias": True,
-            "residual": False, "layout_used": "sequential", "mnist_dir": None,
+            "data": "digits",
+            "depth": 1,
+            "width": PIXELS,
+            "activation": "relu",
+            "output_activation": "relu",
+            "initializer": "glorot_uniform",
+            "scaling": "raw",
+            "input_scaling": None,
+            "optimizer": "rmsprop",
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "batch_size": 32,
+            "epochs": EPOCHS,
+            "seeds": SEEDS,
+            "examples": 200,
+            "degrees_of_freedom": float("inf"),
+            "use_bias": True,
+            "residual": False,
+            "layout_used": "sequential",
+            "mnist_dir": None,
         },
         "predicted_seconds": 12.0,
         "provenance": {
-            "git": "0123456789ab", "argv": ["jaxid", "explain"],
+            "git": "0123456789ab",
+            "argv": ["jaxid", "explain"],
             "versions": {"jaxid": "0.1.0", "jax": "0.10.2", "python": "3.11.2"},
-            "device": "cpu: cpu, 2 cores", "dtype": "float32 training, float64 curvature",
-            "seeds": [0, 1, 2], "started": "2025-01-01T00:00:00+00:00", "seconds": 11.5,
-            "layout": "sequential", "trials": "short",
+            "device": "cpu: cpu, 2 cores",
+            "dtype": "float32 training, float64 curvature",
+            "seeds": [0, 1, 2],
+            "started": "2025-01-01T00:00:00+00:00",
+            "seconds": 11.5,
+            "layout": "sequential",
+            "trials": "short",
         },
         "final": {
             name: summary(draw.normal(1.0, 0.1, SEEDS))
-            for name in ("train_loss", "train_loss_end", "original_train_loss_end", "test_loss",
-                         "test_mape", "original_test_loss", "generalisation_gap")
+            for name in (
+                "train_loss",
+                "train_loss_end",
+                "original_train_loss_end",
+                "test_loss",
+                "test_mape",
+                "original_test_loss",
+                "generalisation_gap",
+            )
         },
         "non_finite": [],
         "mape": {
-            "total": 4.2e8, "share_zero_targets": 0.9999999, "without_zero_targets": 21.4,
-            "zero_share_of_targets": 0.49, "floor": 1e-7,
+            "total": 4.2e8,
+            "share_zero_targets": 0.9999999,
+            "without_zero_targets": 21.4,
+            "zero_share_of_targets": 0.49,
+            "floor": 1e-7,
         },
         "dead": {
-            "layers": [{"layer": 1, "units": PIXELS, "activation": "relu",
-                        "dead_start": mean(0.0), "dead_end": mean(6.3), "revivals": mean(0.3)}],
-            "outputs": PIXELS, "outputs_dead": mean(6.3), "outputs_dead_varying": mean(4.3),
-            "outputs_dead_constant": mean(2.0), "constant_targets": 2,
-            "loss_varying": mean(0.88), "loss_constant": mean(0.0), "share_of_loss": 0.88,
-            "share_sem": 0.01, "revivals": mean(0.3), "stops_gradient": True,
+            "layers": [
+                {
+                    "layer": 1,
+                    "units": PIXELS,
+                    "activation": "relu",
+                    "dead_start": mean(0.0),
+                    "dead_end": mean(6.3),
+                    "revivals": mean(0.3),
+                }
+            ],
+            "outputs": PIXELS,
+            "outputs_dead": mean(6.3),
+            "outputs_dead_varying": mean(4.3),
+            "outputs_dead_constant": mean(2.0),
+            "constant_targets": 2,
+            "loss_varying": mean(0.88),
+            "loss_constant": mean(0.0),
+            "share_of_loss": 0.88,
+            "share_sem": 0.01,
+            "revivals": mean(0.3),
+            "stops_gradient": True,
             "death": {"count": 13, "median_step": 11.0, "in_first_epoch": 0.8},
             "how": "pre-activation <= 0 on all training examples",
         },
         "representation": {
-            "verdict": "exact", "lower": estimate(0.0), "upper": estimate(0.0),
-            "witness": "the identity matrix and zero biases", "parts": [],
+            "verdict": "exact",
+            "lower": estimate(0.0),
+            "upper": estimate(0.0),
+            "witness": "the identity matrix and zero biases",
+            "parts": [],
             "how": "the targets are not negative, so ReLU leaves the identity as it is",
         },
         "well_posed": {
             "exists": {"answer": "yes", "text": "The identity matrix gives every image back."},
-            "unique": {"answer": "no", "text": "2 inputs never vary, so 48 directions are free.",
-                       "null_dim": 48, "two_solutions": {"largest_difference": 3.0}},
-            "continuous": {"answer": "no", "text": "One grey level moves the weights by 570.",
-                           "largest_change": 570.0},
+            "unique": {
+                "answer": "no",
+                "text": "2 inputs never vary, so 48 directions are free.",
+                "null_dim": 48,
+                "two_solutions": {"largest_difference": 3.0},
+            },
+            "continuous": {
+                "answer": "no",
+                "text": "One grey level moves the weights by 570.",
+                "largest_change": 570.0,
+            },
         },
         "moments": [
-            {"name": name, "lambda_max": estimate(2500.0), "lambda_min_nonzero": estimate(4e-4),
-             "kappa": estimate(kappa), "rank": 14, "null_dim": 3, "trace": 3000.0,
-             "threshold": 1e-12}
-            for name, kappa in (("[x, 1]", 6.07e6), ("covariance", 9.1e5),
-                                ("standardized covariance", 310.0))
+            {
+                "name": name,
+                "lambda_max": estimate(2500.0),
+                "lambda_min_nonzero": estimate(4e-4),
+                "kappa": estimate(kappa),
+                "rank": 14,
+                "null_dim": 3,
+                "trace": 3000.0,
+                "threshold": 1e-12,
+            }
+            for name, kappa in (
+                ("[x, 1]", 6.07e6),
+                ("covariance", 9.1e5),
+                ("standardized covariance", 310.0),
+            )
         ],
         "conditioning": {
-            "at_init": conditioning(0, {"dead_unit": 0, "constant_input": 32,
-                                        "collinear_input": 16, "rarely_active": 0}),
-            "at_end": conditioning(0, {"dead_unit": 102, "constant_input": 20,
-                                       "collinear_input": 10, "rarely_active": 4}),
+            "at_init": conditioning(
+                0, {"dead_unit": 0, "constant_input": 32, "collinear_input": 16, "rarely_active": 0}
+            ),
+            "at_end": conditioning(
+                0,
+                {"dead_unit": 102, "constant_input": 20, "collinear_input": 10, "rarely_active": 4},
+            ),
         },
         "budget": {
             "total": mean(total, 0.05) | {"seeds": SEEDS},
@@ -143,19 +230,41 @@ def record() -> Record:
             ],
             "unexplained": {"loss": 0.015, "sem": 0.004, "share": 0.015},
             "annealing_uncertainty": {"change": 0.003, "sem": 0.001, "seeds": 3, "how": "twice"},
-            "solver": {"seeds": 3, "converged": True, "predicted_decrease": 1e-6,
-                       "tolerance": 1e-3, "iterations": 9, "stalled_outputs": 0},
-            "one_at_a_time": [{"cause": "locked", "effect": 0.9, "sem": 0.05, "seeds": 3,
-                               "how": "dead outputs made exact"}],
+            "solver": {
+                "seeds": 3,
+                "converged": True,
+                "predicted_decrease": 1e-6,
+                "tolerance": 1e-3,
+                "iterations": 9,
+                "stalled_outputs": 0,
+            },
+            "one_at_a_time": [
+                {
+                    "cause": "locked",
+                    "effect": 0.9,
+                    "sem": 0.05,
+                    "seeds": 3,
+                    "how": "dead outputs made exact",
+                }
+            ],
             "order_note": "Another order would share them out differently.",
             "slow_modes_detail": None,
         },
         "points": [
-            {"group": group, "outputs": count, "loss": 0.9, "loss_annealed": 0.88,
-             "gradient_norm": 0.0, "predicted_decrease": 0.0,
-             "least_eigenvalue": estimate(-1e-15), "flat_dim": 102, "flat_share": 1.0,
-             "kinks": "The Hessian does not see the kinks of ReLU.", "kind": kind,
-             "why": f"why it is a {kind}"}
+            {
+                "group": group,
+                "outputs": count,
+                "loss": 0.9,
+                "loss_annealed": 0.88,
+                "gradient_norm": 0.0,
+                "predicted_decrease": 0.0,
+                "least_eigenvalue": estimate(-1e-15),
+                "flat_dim": 102,
+                "flat_share": 1.0,
+                "kinks": "The Hessian does not see the kinks of ReLU.",
+                "kind": kind,
+                "why": f"why it is a {kind}",
+            }
             for group, count, kind in (("dead", 6.3, "plateau"), ("live", 9.7, "noise_ball"))
         ],
         "trials": [
@@ -167,19 +276,45 @@ def record() -> Record:
             trial("random change 1", "control", 1.1, "uncertain"),
         ],
         "findings": [
-            {"causes": ["locked", "optimizer_noise"], "verdict": "cause", "rank": 1,
-             "share": 0.96, "interaction": {"value": -3.8, "ci95": [-4.0, -3.6]},
-             "evidence": {"alone": {"linear output": 0.9, "decaying rate": 0.97},
-                          "why": "neither change alone lowers the loss; both together do"},
-             "counterfactual": {"change": "output relu -> linear, schedule constant -> linear",
-                                "remedy": "linear output + decaying rate", "before": 1.0,
-                                "after": 0.02, "ratio": 0.02, "log_ratio": -3.9,
-                                "ci95": [0.016, 0.025], "seeds": 3}},
-            {"causes": ["initialisation"], "verdict": "not_a_cause", "rank": 2, "share": None,
-             "interaction": None, "evidence": {},
-             "counterfactual": {"change": "initializer glorot -> he", "remedy": "He",
-                                "before": 1.0, "after": 1.0, "ratio": 1.0, "log_ratio": 0.0,
-                                "ci95": [0.95, 1.05], "seeds": 3}},
+            {
+                "causes": ["locked", "optimizer_noise"],
+                "verdict": "cause",
+                "rank": 1,
+                "share": 0.96,
+                "interaction": {"value": -3.8, "ci95": [-4.0, -3.6]},
+                "evidence": {
+                    "alone": {"linear output": 0.9, "decaying rate": 0.97},
+                    "why": "neither change alone lowers the loss; both together do",
+                },
+                "counterfactual": {
+                    "change": "output relu -> linear, schedule constant -> linear",
+                    "remedy": "linear output + decaying rate",
+                    "before": 1.0,
+                    "after": 0.02,
+                    "ratio": 0.02,
+                    "log_ratio": -3.9,
+                    "ci95": [0.016, 0.025],
+                    "seeds": 3,
+                },
+            },
+            {
+                "causes": ["initialisation"],
+                "verdict": "not_a_cause",
+                "rank": 2,
+                "share": None,
+                "interaction": None,
+                "evidence": {},
+                "counterfactual": {
+                    "change": "initializer glorot -> he",
+                    "remedy": "He",
+                    "before": 1.0,
+                    "after": 1.0,
+                    "ratio": 1.0,
+                    "log_ratio": 0.0,
+                    "ci95": [0.95, 1.05],
+                    "seeds": 3,
+                },
+            },
         ],
         "prescriptions": [],
         "certificate": None,
@@ -211,25 +346,40 @@ def arrays() -> Arrays:
     share = 1.0 - np.logspace(0.0, -6.0, 61)
     eigenvalues = np.logspace(3, -4, 9)
     return {
-        "loss/epoch": epoch, "loss/train": curve * noise[0], "loss/test": 1.1 * curve * noise[1],
-        "floors/end": np.full(SEEDS, 1.0), "floors/annealed": np.full(SEEDS, 0.95),
-        "floors/solved": np.full(SEEDS, 0.91), "floors/representation": np.asarray(0.0),
-        "census/step": step, "census/epoch": step / 7.0, "census/dead": dead,
+        "loss/epoch": epoch,
+        "loss/train": curve * noise[0],
+        "loss/test": 1.1 * curve * noise[1],
+        "floors/end": np.full(SEEDS, 1.0),
+        "floors/annealed": np.full(SEEDS, 0.95),
+        "floors/solved": np.full(SEEDS, 0.91),
+        "floors/representation": np.asarray(0.0),
+        "census/step": step,
+        "census/epoch": step / 7.0,
+        "census/dead": dead,
         "census/dead_varying": np.maximum(dead[:, 0] - 2, 0),
         "census/dead_loss": np.linspace(0.0, 0.88, step.size)[None] * np.ones((SEEDS, 1)),
         "census/loss": np.geomspace(80.0, 1.0, step.size)[None] * np.ones((SEEDS, 1)),
-        "final/output_loss": draw.random((SEEDS, PIXELS)), "final/output_constant": kinds[1],
+        "final/output_loss": draw.random((SEEDS, PIXELS)),
+        "final/output_constant": kinds[1],
         "final/output_dead": np.tile(kinds[0], (SEEDS, 1)),
-        "images/maximum": np.asarray(16), "images/input": images,
-        "images/output": np.where(kinds[0], 0.0, images), "images/error": draw.random(PIXELS) * 5,
-        "images/constant": kinds[1], "images/dead": kinds[0],
+        "images/maximum": np.asarray(16),
+        "images/input": images,
+        "images/output": np.where(kinds[0], 0.0, images),
+        "images/error": draw.random(PIXELS) * 5,
+        "images/constant": kinds[1],
+        "images/dead": kinds[0],
         "images/shape": np.asarray([SIDE, SIDE]),
-        "spectrum/init": early, "spectrum/end": late,
-        "spectrum/init_threshold": np.asarray(1e-13), "spectrum/end_threshold": np.asarray(1e-13),
-        "effective/share": share, "effective/kappa": 1.0 + 4e6 * share**660,
-        "posed/eigenvalues": eigenvalues, "posed/predicted": 1 / np.sqrt(eigenvalues),
+        "spectrum/init": early,
+        "spectrum/end": late,
+        "spectrum/init_threshold": np.asarray(1e-13),
+        "spectrum/end_threshold": np.asarray(1e-13),
+        "effective/share": share,
+        "effective/kappa": 1.0 + 4e6 * share**660,
+        "posed/eigenvalues": eigenvalues,
+        "posed/predicted": 1 / np.sqrt(eigenvalues),
         "posed/measured": 1.0001 / np.sqrt(eigenvalues),
-        "solutions/input": images[:1], "solutions/a": images[:1],
+        "solutions/input": images[:1],
+        "solutions/a": images[:1],
         "solutions/b": images[:1] + np.eye(PIXELS, dtype=np.float32)[:1] * 9,
         "solutions/shape": np.asarray([SIDE, SIDE]),
     }
@@ -239,14 +389,29 @@ def minimal() -> tuple[Record, Arrays]:
     """Every seed blew up, nothing could be measured."""
     full = record()
     bare = {key: full[key] for key in ("schema", "problem", "predicted_seconds", "provenance")}
-    nothing = {"mean": None, "sem": None, "per_seed": [None], "interval95": None,
-               "reason": "no seed ended finite"}
+    nothing = {
+        "mean": None,
+        "sem": None,
+        "per_seed": [None],
+        "interval95": None,
+        "reason": "no seed ended finite",
+    }
     bare |= {
-        "final": {"train_loss": nothing}, "non_finite": [{"seed": 0, "step": 17}], "mape": None,
-        "dead": None, "representation": None, "well_posed": None, "moments": [],
-        "conditioning": {"at_init": None, "at_end": None}, "budget": None,
-        "budget_reason": "every seed went non-finite", "points": [], "trials": [],
-        "findings": [], "prescriptions": [], "certificate": None,
+        "final": {"train_loss": nothing},
+        "non_finite": [{"seed": 0, "step": 17}],
+        "mape": None,
+        "dead": None,
+        "representation": None,
+        "well_posed": None,
+        "moments": [],
+        "conditioning": {"at_init": None, "at_end": None},
+        "budget": None,
+        "budget_reason": "every seed went non-finite",
+        "points": [],
+        "trials": [],
+        "findings": [],
+        "prescriptions": [],
+        "certificate": None,
         "verdict": ["Training blew up.", "Nothing can be said.", "Lower the rate."],
     }
     return bare, {"loss/epoch": np.arange(1, 3), "loss/train": np.full((1, 2), np.nan)}
@@ -257,8 +422,11 @@ def one_seed() -> tuple[Record, Arrays]:
     found, pictures = record(), arrays()
     for value in found["final"].values():
         value |= {"sem": None, "interval95": None, "sem_reason": "one seed has no standard error"}
-    for part in (found["budget"]["total"], found["budget"]["unexplained"],
-                 *found["budget"]["items"]):
+    for part in (
+        found["budget"]["total"],
+        found["budget"]["unexplained"],
+        *found["budget"]["items"],
+    ):
         part["sem"] = None
     found["budget"]["total"]["seeds"] = 1
     found |= {"trials": [], "findings": [], "mape": None}
@@ -273,11 +441,16 @@ def no_images() -> tuple[Record, Arrays]:
     """Made data: no pictures, a unique solution."""
     found, pictures = record(), arrays()
     pictures = {
-        key: value for key, value in pictures.items()
+        key: value
+        for key, value in pictures.items()
         if not key.startswith(("images/", "solutions/")) or key == "images/input"
     }
-    found["well_posed"]["unique"] = {"answer": "yes", "text": "Full rank.", "null_dim": 0,
-                                     "two_solutions": None}
+    found["well_posed"]["unique"] = {
+        "answer": "yes",
+        "text": "Full rank.",
+        "null_dim": 0,
+        "two_solutions": None,
+    }
     return found, pictures
 
 
@@ -290,8 +463,12 @@ def deep() -> tuple[Record, Arrays]:
     found["dead"]["layers"] = [layer | {"layer": i + 1} for i in range(4)]
     for when in ("at_init", "at_end"):
         at = found["conditioning"][when]
-        at["kappa"] = {"value": None, "error": None, "converged": False,
-                       "method": "no gap at the threshold"}
+        at["kappa"] = {
+            "value": None,
+            "error": None,
+            "converged": False,
+            "method": "no gap at the threshold",
+        }
         at |= {"null_reasons": None, "null_dim": None, "negative": 3}
     dead = pictures["census/dead"]
     pictures["census/dead"] = np.concatenate([dead // 2, dead // 3, dead // 4, dead], axis=1)
@@ -303,8 +480,12 @@ def deep() -> tuple[Record, Arrays]:
 def cases() -> dict[str, tuple[Record, Arrays]]:
     """Every kind of record by name."""
     return {
-        "full": (record(), arrays()), "minimal": minimal(), "one_seed": one_seed(),
-        "no_images": no_images(), "deep": deep(), "empty": ({}, {}),
+        "full": (record(), arrays()),
+        "minimal": minimal(),
+        "one_seed": one_seed(),
+        "no_images": no_images(),
+        "deep": deep(),
+        "empty": ({}, {}),
     }
 
 

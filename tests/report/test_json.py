@@ -18,6 +18,7 @@ from jaxid.report.json_file import as_json
 
 def strict(folder: Path) -> dict:
     """The file by a reader that accepts JSON only."""
+
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
 

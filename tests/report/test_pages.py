@@ -52,8 +52,10 @@ def test_the_page_holds_every_figure_and_refers_to_nothing(saved):
     assert page.links == [] and page.open == []
     assert not {"script", "link", "iframe", "object"} & page.tags
     assert "@import" not in text and "url(" not in text and "http" not in text
-    inside = [base64.b64decode(image.removeprefix("data:image/png;base64,"), validate=True)
-              for image in page.images]
+    inside = [
+        base64.b64decode(image.removeprefix("data:image/png;base64,"), validate=True)
+        for image in page.images
+    ]
     files = sorted(path.read_bytes() for path in (saved / "figures").glob("*.png"))
     assert sorted(inside) == files and files
 

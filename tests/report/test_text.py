@@ -35,10 +35,24 @@ def test_the_verdict_comes_first(case):
 
 def test_numbers_of_the_full_record_are_there(sample):
     text = report.text(sample.record())
-    for words in ("locked", "91 %", "dead outputs", "0.880", "4.30 ± 0.10", "4.03e6",
-                  "of dead units", "plateau", "noise ball", "linear output + decaying rate",
-                  "0.0160 to 0.0250",
-                  "helps", "non-finite", "random change 1", "4.20e8 %", "jaxid 0.1.0"):
+    for words in (
+        "locked",
+        "91 %",
+        "dead outputs",
+        "0.880",
+        "4.30 ± 0.10",
+        "4.03e6",
+        "of dead units",
+        "plateau",
+        "noise ball",
+        "linear output + decaying rate",
+        "0.0160 to 0.0250",
+        "helps",
+        "non-finite",
+        "random change 1",
+        "4.20e8 %",
+        "jaxid 0.1.0",
+    ):
         assert words in text, words
     assert "…" not in text, "a cell was cut"
 

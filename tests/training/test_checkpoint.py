@@ -16,9 +16,7 @@ X = np.random.default_rng(0).integers(0, 17, (11, 3)).astype(np.uint8)
 
 
 def test_states_come_back_bit_for_bit_and_training_goes_on_as_if_never_stopped(tmp_path):
-    problem = Problem(
-        identity_network(3), (X, None), optax.adam(1e-2), batch_size=4, epochs=2
-    )
+    problem = Problem(identity_network(3), (X, None), optax.adam(1e-2), batch_size=4, epochs=2)
     run = Runner(problem)
     state = run.train([0, 1]).state
     save_state(state, tmp_path)

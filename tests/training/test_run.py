@@ -59,8 +59,10 @@ def test_layouts_start_from_the_same_bits():
     first, second = (runner(layout).init([0, 1, 5]) for layout in LAYOUTS)
     assert same(first.params, second.params)
     alone = runner("sequential").init([5])
-    assert same(jax.tree.map(lambda leaf: leaf[0], alone.params),
-                jax.tree.map(lambda leaf: leaf[2], first.params))
+    assert same(
+        jax.tree.map(lambda leaf: leaf[0], alone.params),
+        jax.tree.map(lambda leaf: leaf[2], first.params),
+    )
     direct = problem().init(role_key(seed_key(5), "init"))
     assert same(jax.tree.map(lambda leaf: leaf[2], first.params), direct)
 
