@@ -15,9 +15,10 @@ from jaxid.diagnosis.budget import build_budget
 from jaxid.diagnosis.cost import Cost
 from jaxid.diagnosis.dead import dead_record
 from jaxid.diagnosis.evidence import Evidence, gather
-from jaxid.diagnosis.findings import build_findings
+from jaxid.diagnosis.findings import build_findings, follow_ups
 from jaxid.diagnosis.points import classify
 from jaxid.diagnosis.predicted import predicted_ratio
+from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.diagnosis.statistics import summary
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials, trial_record
 from jaxid.diagnosis.verdict import compound, verdict_sentences
@@ -121,14 +122,7 @@ def explain(
             reporter=reporter,
         )
     _analyse(plan, runner, history, evidence, record, arrays, reporter)
-    trials = run_trials(
-        spec,
-        plan.dataset,
-        history.step_original,
-        problem.steps_per_epoch,
-        plan.trials,
-        reporter,
-    )
+    trials = _trials(plan, history, reporter)
     _conclude(record, trials)
     record["provenance"] = provenance(
         spec.seed_list, started, round(time.perf_counter() - clock, 2)
@@ -172,15 +166,38 @@ def _analyse(
     arrays |= pictures.floors(evidence, representation)
 
 
+def _trials(plan: Plan, history: History, reporter: Reporter) -> list[Trial]:
+    """All remedies, then those that do nothing alone again beside each confirmed cause."""
+
+    def run(name: str, chosen: list[Remedy] | None = None) -> list[Trial]:
+        return run_trials(
+            plan.spec,
+            plan.dataset,
+            history.step_original,
+            plan.problem.steps_per_epoch,
+            plan.trials,
+            reporter,
+            chosen=chosen,
+            name=name,
+        )
+
+    trials = run("remedies")
+    return trials + run("remedies, jointly", follow_ups(_suspects(trials, plan.spec.depth)))
+
+
+def _suspects(trials: list[Trial], depth: int) -> list[Trial]:
+    """Trials that can convict. One layer is no composition: what a skip connection cures
+    there is something else."""
+    return [t for t in trials if depth > 1 or t.remedy.suspect != "composition of layers"]
+
+
 def _conclude(record: dict[str, Any], trials: list[Trial]) -> None:
     """Findings, prescriptions and the three sentences, from what is measured."""
     budget = record.get("budget")
     record["trials"] = [
         trial_record(trial, predicted_ratio(trial.remedy.name, budget)) for trial in trials
     ]
-    # One layer is no composition: what a skip connection cures there is something else.
-    layered = record["problem"]["depth"] > 1
-    suspects = [t for t in trials if layered or t.remedy.suspect != "composition of layers"]
+    suspects = _suspects(trials, record["problem"]["depth"])
     record["findings"] = build_findings(suspects, budget)
     helping = sorted(
         (t for t in record["trials"] if t["verdict"] == "helps" and t["group"] != "control"),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxid.diagnosis.prescriptions import pair_parts
+from jaxid.diagnosis.prescriptions import Remedy, both, pair_parts
 from jaxid.diagnosis.statistics import BAND, judge, seeds_to_decide, t_interval
 from jaxid.diagnosis.trials import Trial
 
@@ -39,12 +39,7 @@ _VERDICTS = {"helps": "cause", "nothing": "not_a_cause"}
 
 def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Findings, ranked: causes and compounds by effect, then uncertain ones, then the rest."""
-    by_name = {
-        trial.remedy.name: trial
-        for trial in trials
-        # What blew up, or has no finite run to be compared with, convicts nobody.
-        if np.isfinite(trial.after).all() and trial.log_ratio.size
-    }
+    by_name = _usable(trials)
     shares = {} if budget is None else {i["cause"]: i["share"] for i in budget["items"]}
     findings = [
         _single(suspect, by_name[name], shares.get(suspect))
@@ -52,13 +47,8 @@ def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[d
         if name in by_name
     ]
     compounds = [f for f in (_pair(t, by_name, shares) for t in trials) if f is not None]
-    confirmed = {f["causes"][0] for f in findings if f["verdict"] == "cause"}
-    _withdraw_acquittals(findings, trials, by_name, confirmed)
-    compound_members = {c for f in compounds for c in f["causes"]}
-    for finding in findings:
-        if finding["causes"][0] in compound_members and finding["verdict"] == "not_a_cause":
-            finding["verdict"] = "uncertain"
-            finding["evidence"]["why"] = "alone it does nothing; it acts in a compound"
+    members = {c for f in compounds for c in f["causes"]}
+    _withdraw_acquittals(findings, by_name, _confirmed(by_name), members)
     order = {"cause": 0, "uncertain": 1, "not_a_cause": 2}
     ranked = sorted(
         [*compounds, *findings],
@@ -67,6 +57,46 @@ def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[d
     for rank, finding in enumerate(ranked, start=1):
         finding["rank"] = rank
     return ranked
+
+
+def follow_ups(trials: list[Trial]) -> list[Remedy]:
+    """The joint changes still to be run before suspects that do nothing alone are acquitted:
+    each with each confirmed cause, a compound counting as one."""
+    by_name = _usable(trials)
+    return [
+        both(by_name[cause].remedy, by_name[suspect].remedy)
+        for cause in _confirmed(by_name)
+        for suspect in COUNTERFACTUALS
+        if suspect in by_name
+        and judge(t_interval(by_name[suspect].log_ratio)) == "nothing"
+        and suspect not in cause.split(" + ")
+        and _joint(by_name, cause, suspect) is None
+    ]
+
+
+def _usable(trials: list[Trial]) -> dict[str, Trial]:
+    """By name, those with finite pairs: what blew up, or has no finite run to be compared
+    with, convicts nobody."""
+    return {
+        trial.remedy.name: trial
+        for trial in trials
+        if np.isfinite(trial.after).all() and trial.log_ratio.size
+    }
+
+
+def _confirmed(by_name: dict[str, Trial]) -> list[str]:
+    """Remedies that confirm a cause: single ones that help, and pairs that show a compound."""
+    return [
+        name
+        for name, trial in by_name.items()
+        if (name in COUNTERFACTUALS and judge(t_interval(trial.log_ratio)) == "helps")
+        or _pair(trial, by_name, {}) is not None
+    ]
+
+
+def _joint(by_name: dict[str, Trial], cause: str, suspect: str) -> Trial | None:
+    """The trial of both changes, whichever was named first."""
+    return by_name.get(f"{cause} + {suspect}") or by_name.get(f"{suspect} + {cause}")
 
 
 def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:
@@ -132,35 +162,31 @@ def interaction_of(pair: Trial, a: Trial, b: Trial) -> dict[str, Any]:
 
 def _withdraw_acquittals(
     findings: list[dict[str, Any]],
-    trials: list[Trial],
     by_name: dict[str, Trial],
-    confirmed: set[str],
+    confirmed: list[str],
+    members: set[str],
 ) -> None:
     """not_a_cause needs the joint effect with each confirmed cause to be nothing too."""
     for finding in findings:
-        if finding["verdict"] != "not_a_cause" or not confirmed:
+        if finding["verdict"] != "not_a_cause":
             continue
-        suspect = finding["causes"][0]
-        tried: set[str] = set()
-        for trial in trials:
-            parts = pair_parts(trial.remedy.name)
-            if parts is None or trial.remedy.name not in by_name:
-                continue
-            causes = [COUNTERFACTUALS.get(part) for part in parts]
-            if suspect not in causes:
-                continue
-            other = parts[1 - causes.index(suspect)]
-            other_cause = COUNTERFACTUALS.get(other)
-            if other_cause not in confirmed or other not in by_name:
-                continue
-            tried.add(str(other_cause))
-            beyond = trial.log_ratio - by_name[other].log_ratio
-            if judge(t_interval(beyond)) != "nothing":
+        suspect = finding["counterfactual"]["remedy"]
+        evidence = finding["evidence"]
+        if finding["causes"][0] in members:
+            finding["verdict"] = "uncertain"
+            evidence["why"] = "alone it does nothing; it acts in a compound"
+            continue
+        for cause in confirmed:
+            joint = _joint(by_name, cause, suspect)
+            if joint is None:
                 finding["verdict"] = "uncertain"
-                finding["evidence"]["why"] = f"it changes the effect of '{other}'"
-        untried = sorted(confirmed - tried - {suspect})
-        if untried and finding["verdict"] == "not_a_cause":
-            finding["evidence"]["not_tried_with"] = untried
+                evidence.setdefault("not_tried_with", []).append(cause)
+                continue
+            beyond = t_interval(joint.log_ratio - by_name[cause].log_ratio)
+            evidence.setdefault("beyond", {})[cause] = float(np.exp(beyond.mean))
+            if judge(beyond) != "nothing":
+                finding["verdict"] = "uncertain"
+                evidence["why"] = f"alone nothing, but it changes the effect of '{cause}'"
 
 
 def _counterfactual(trial: Trial) -> dict[str, Any]:

@@ -130,10 +130,16 @@ def remedies(spec: IdentitySpec) -> list[Remedy]:
     return [r for r in (*SINGLES, *PAIRS, *controls()) if r.is_change(spec)]
 
 
+def both(first: Remedy, second: Remedy) -> Remedy:
+    """Two changes at once; the first may be a pair itself."""
+    changes = {**first.changes, **second.changes}
+    return Remedy(f"{first.name} + {second.name}", changes, "compound", "pair")
+
+
 def pair_parts(name: str) -> tuple[str, str] | None:
-    """The two singles that a pair is made of."""
-    parts = name.split(" + ")
-    return (parts[0], parts[1]) if len(parts) == 2 else None
+    """The two remedies that a pair is made of: what is added last, and the rest."""
+    first, plus, second = name.rpartition(" + ")
+    return (first, second) if plus else None
 
 
 def _text(value: object) -> str:

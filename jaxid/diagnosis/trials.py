@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -97,6 +98,9 @@ def run_trials(
     steps_per_epoch: int,
     mode: TrialMode,
     reporter: Reporter,
+    *,
+    chosen: Sequence[Remedy] | None = None,
+    name: str = "remedies",
 ) -> list[Trial]:
     """Every remedy that changes something, on paired seeds.
 
@@ -106,18 +110,20 @@ def run_trials(
       reference: (S, steps) batch losses of the run itself, original units.
       steps_per_epoch: of the run.
       mode: none, short or full.
-      reporter: progress, one bar over all trials.
+      reporter, name: progress, one bar over all trials.
+      chosen: these instead of all.
     """
-    if mode == "none":
+    if mode == "none" or (chosen is not None and not chosen):
         return []
     seeds, epochs = trial_plan(spec, mode)
     base = dataclasses.replace(spec, epochs=epochs, seeds=seeds)
     before = tail_mean(reference[:seeds, : epochs * steps_per_epoch])
-    chosen = remedies(base)
+    if chosen is None:
+        chosen = remedies(base)
     trials: list[Trial] = []
     together = _together(base)
     with (
-        reporter.task("remedies", len(chosen)) as task,
+        reporter.task(name, len(chosen)) as task,
         ThreadPoolExecutor(together) as pool,
     ):
 
@@ -137,7 +143,7 @@ def run_trials(
 def _together(spec: IdentitySpec) -> int:
     """How many trials run at once: a small network's steps and all compilation fill one core.
 
-    Measured on 2 cores, digits, 22 trials: see `SMALL_WIDTH`. Large matrices fill all cores
+    Large matrices fill all cores
     by themselves, and an accelerator is one device.
     """
     assert spec.width is not None

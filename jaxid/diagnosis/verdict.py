@@ -15,7 +15,7 @@ ITEMS = {
 CAUSES = {
     "locked": "the ReLU output",
     "optimizer_noise": "the constant rate",
-    "conditioning": "the conditioning of the raw pixels",
+    "conditioning": "the conditioning of the inputs",
     "weak_optimizer": "the optimizer",
     "input_scale": "the scale of the data",
     "target_scale": "the scale of the inputs against the targets",
@@ -66,7 +66,7 @@ def _where(record: dict[str, Any]) -> str:
         when = f" ({percent(early)} of them in the first epoch)" if early else ""
         return (
             f"{start}: {percent(in_dead)} of it sits in the {number(count)} of {dead['outputs']} "
-            f"outputs that have died{when} and answer 0 to every image."
+            f"outputs that have died{when} and answer 0 to every example."
         )
     largest = max(shares, key=lambda cause: shares[cause])
     return f"{start}: {percent(shares[largest])} of it {ITEMS[largest]}."
@@ -147,7 +147,8 @@ def _ill_posed(record: dict[str, Any]) -> str | None:
         said.append(f"solutions differ along {posed['unique']['null_dim']:,} flat directions")
     if posed.get("continuous", {}).get("answer") == "no":
         change = number(posed["continuous"]["largest_change"], 2)
-        said.append(f"one grey level in a target can move its weights by {change}, their size is 1")
+        step = "one unit" if record["problem"].get("data") == "gaussian" else "one grey level"
+        said.append(f"{step} in a target can move its weights by {change}, their size is 1")
     if len(said) < 2:
         return None
     return f"the problem is ill-posed ({', '.join(said)})"

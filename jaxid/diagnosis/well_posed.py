@@ -52,7 +52,7 @@ def well_posedness(
         "well_posed": {
             "exists": _exists(representation),
             "unique": _unique(spec, moments[0], pair, inputs.shape[1]),
-            "continuous": _continuous(stable, unit),
+            "continuous": _continuous(stable, unit, dataset),
         },
     }
     arrays = {} if pair is None else pair.arrays(dataset)
@@ -121,17 +121,18 @@ def _stability(
         return None, unit
 
 
-def _continuous(found: Stability | None, unit: float) -> Answer:
+def _continuous(found: Stability | None, unit: float, dataset: Dataset) -> Answer:
     if found is None:
         return {"answer": "unknown", "text": "All inputs are 0: there is nothing to perturb."}
     worst = int(np.argmax(found.measured))
     change, sigma = float(found.measured[worst]), float(found.sigma[worst])
     # The weights that copy one feature have length 1 (in units of target over input).
     broken = change > 1.0
+    step = "one unit" if dataset.image_shape is None else "one grey level"
     text = (
-        f"Targets moved by one grey level along the smallest mode move one output's weights by "
+        f"Targets moved by {step} along the smallest mode move one output's weights by "
         f"{change:.3g} (predicted {float(found.predicted[worst]):.3g}; the singular value is "
-        f"{sigma:.3g}); the weights that copy a pixel have length 1. "
+        f"{sigma:.3g}); the weights that copy one input have length 1. "
     )
     text += (
         "In practice the solution does not depend continuously on the data."

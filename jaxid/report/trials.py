@@ -111,5 +111,5 @@ def _why(evidence: dict[str, Any]) -> str:
     if evidence.get("seeds_to_decide"):
         words.append(f"{evidence['seeds_to_decide']} seeds would decide")
     if evidence.get("not_tried_with"):
-        words.append(f"not tried with {joined([label(c) for c in evidence['not_tried_with']])}")
+        words.append(f"not tried with {joined(evidence['not_tried_with'])}")
     return "; ".join(words)

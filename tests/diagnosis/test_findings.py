@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jaxid.diagnosis.findings import COUNTERFACTUALS, build_findings, interaction_of
+from jaxid.diagnosis.findings import (
+    COUNTERFACTUALS,
+    build_findings,
+    follow_ups,
+    interaction_of,
+)
 from jaxid.diagnosis.prescriptions import PAIRS, SINGLES, pair_parts
+from jaxid.experiment import IdentitySpec
 
 HELPS, HARMS = np.log([0.30, 0.33, 0.36]), np.log([3.0, 3.3, 3.6])
 NOTHING, UNSURE = np.log([0.99, 1.0, 1.01]), np.array([-1.0, 0.2, -0.3])
@@ -130,14 +136,49 @@ def test_an_acquittal_is_withdrawn_where_the_joint_effect_with_a_cause_is_someth
     assert "decaying rate" in found["locked",]["evidence"]["why"]
 
 
-def test_an_acquittal_names_the_causes_it_was_not_tried_with(made_trial):
+def test_nobody_is_acquitted_who_was_not_tried_with_a_confirmed_cause(made_trial):
     trials = [made_trial("4 x batch", NOTHING), made_trial("decaying rate", HELPS)]
     found = by_causes(build_findings(trials, None))
-    assert found["batch_noise",]["verdict"] == "not_a_cause"
-    assert found["batch_noise",]["evidence"]["not_tried_with"] == ["optimizer_noise"]
+    assert found["batch_noise",]["verdict"] == "uncertain"
+    assert found["batch_noise",]["evidence"]["not_tried_with"] == ["decaying rate"]
     # Where nothing is confirmed there is nothing to be tried with.
     (alone,) = build_findings([made_trial("4 x batch", NOTHING)], None)
     assert alone["evidence"] == {}
+
+
+def test_follow_ups_are_what_an_acquittal_lacks_and_settle_it(made_trial):
+    trials = [
+        made_trial("4 x batch", NOTHING),
+        made_trial("4 x epochs", HARMS),
+        made_trial("Adam", NOTHING),
+        made_trial("decaying rate", HELPS),
+        made_trial("decaying rate + Adam", HELPS + NOTHING),
+    ]
+    (missing,) = follow_ups(trials)
+    assert missing.name == "decaying rate + 4 x batch"
+    spec = IdentitySpec(batch_size=8, epochs=1)
+    changed = missing.apply(spec)
+    assert (changed.batch_size, changed.schedule) == (32, "linear")
+    for beyond, verdict in ((NOTHING, "not_a_cause"), (HELPS, "uncertain"), (HARMS, "uncertain")):
+        more = [*trials, made_trial(missing.name, HELPS + beyond)]
+        assert follow_ups(more) == []
+        assert by_causes(build_findings(more, None))["batch_noise",]["verdict"] == verdict
+
+
+def test_a_compound_counts_as_one_confirmed_cause(made_trial):
+    trials = [
+        made_trial("linear output", NOTHING),
+        made_trial("decaying rate", NOTHING[::-1]),
+        made_trial(JOINT, HELPS),
+        made_trial("4 x batch", NOTHING),
+    ]
+    (missing,) = follow_ups(trials)
+    assert missing.name == f"{JOINT} + 4 x batch"
+    assert pair_parts(missing.name) == (JOINT, "4 x batch")
+
+
+def test_without_a_confirmed_cause_nothing_follows(made_trial):
+    assert follow_ups([made_trial("4 x batch", NOTHING)]) == []
 
 
 def test_findings_are_ranked_causes_first_and_the_strongest_first(made_trial):

@@ -76,7 +76,7 @@ def test_where_the_loss_sits_is_the_first_sentence(record):
     assert where == (
         "After 7 epochs the loss is 2, though the network can represent the target exactly: "
         "50 % of it sits in the 20 of 64 outputs that have died (75 % of them in the first "
-        "epoch) and answer 0 to every image."
+        "epoch) and answer 0 to every example."
     )
     assert "20 % is in slow modes" in why and "30 % is noise of the constant step" in why
     assert why.startswith("The gradient of dead outputs is exactly 0") and "ill-posed" not in why
