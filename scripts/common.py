@@ -212,7 +212,7 @@ def paired_ratio(values: Sequence[float | None], base: Sequence[float | None]) -
     found = t_interval(logs)
     ends = (found.low, found.high)
     ci95 = None if None in ends else np.exp(np.array(ends, float))
-    return {"ratio": math.exp(found.mean), "ci95": ci95, "seeds": found.count}
+    return {"ratio": math.exp(found.mean), "ci95": ci95, "seeds": found.size}
 
 
 def save_figure(figure: Figure, stem: Path) -> None:
