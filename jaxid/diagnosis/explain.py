@@ -98,7 +98,7 @@ def explain(
     finite = history.first_bad < 0
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "problem": spec.as_json() | {"examples": problem.examples, "layout_used": layout},
+        "problem": spec.as_json() | {"train_examples": problem.examples, "layout_used": layout},
         "predicted_seconds": plan.predicted_seconds,
         "final": _final(history),
         "non_finite": [
