@@ -186,8 +186,7 @@ def finding(runs: list[common.Record]) -> str:
     seeds = " and ".join(str(len(run["seeds"])) for run in runs)
     if not outside:
         return (
-            f"All {len(judged)} of the question's figures lie where 95 % of runs do "
-            f"({seeds} seeds)"
+            f"All {len(judged)} of the question's figures lie where 95 % of runs do ({seeds} seeds)"
         )
     return (
         f"{len(judged) - len(outside)} of the question's {len(judged)} figures lie where 95 % of "
