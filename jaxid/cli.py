@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 the input is wrong; 1 a fault of jaxid; 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -40,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jaxid: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has closed it; Python must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
 

@@ -229,10 +229,16 @@ def _newton_steps(problem: _Problem, z: np.ndarray, y: np.ndarray) -> tuple[np.n
 
 def _factor(matrix: np.ndarray) -> np.ndarray:
     """The lower Cholesky factor of matrix + delta I."""
-    damped = matrix.copy()
     delta = DAMPING * matrix.shape[0] * EPS * float(np.trace(matrix))
-    damped[np.diag_indices_from(damped)] += delta
-    return linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
+    # Slopes that underflow leave nothing of the matrix, and rounding may outgrow delta.
+    delta = max(delta, float(np.finfo(np.float64).tiny))
+    while True:
+        damped = matrix.copy()
+        damped[np.diag_indices_from(damped)] += delta
+        try:
+            return linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
+        except linalg.LinAlgError:
+            delta *= 100.0
 
 
 def _line_search(

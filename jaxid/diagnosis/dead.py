@@ -63,7 +63,8 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
         "constant_targets": int(constant.sum()),
         "loss_varying": _mean(in_varying),
         "loss_constant": _mean(in_constant),
-        "share_of_loss": float(share.mean()) if share.size else None,
+        # Of the mean loss, as the budget's shares are; not the mean of the seeds' shares.
+        "share_of_loss": float(in_varying.mean() / total.mean()) if total.any() else None,
         "share_sem": sem(share),
         "revivals": _mean(revivals(census.dead[-1])),
         "death": _clock(census, constant),

@@ -257,6 +257,7 @@ def _mape(history: History, dataset: Dataset) -> dict[str, Any] | None:
         return None
     total = np.asarray(history.test_end.mape, float)
     zero = np.asarray(history.test_end.mape_zero, float)
+    rest = np.asarray(history.test_end.mape_rest, float)
     finite = np.isfinite(total)
     if not finite.any():
         return None
@@ -264,7 +265,7 @@ def _mape(history: History, dataset: Dataset) -> dict[str, Any] | None:
     return {
         "total": mean,
         "share_zero_targets": float(zero[finite].mean()) / mean if mean else None,
-        "without_zero_targets": float((total[finite] - zero[finite]).mean()),
+        "without_zero_targets": float(rest[finite].mean()),
         "zero_share_of_targets": float(np.mean(dataset.test == 0)),
         "floor": 1e-7,
     }

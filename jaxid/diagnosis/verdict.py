@@ -25,6 +25,8 @@ CAUSES = {
     "initialisation": "the initialisation",
     "composition_of_layers": "the composition of layers",
 }
+BUILT_IN = frozenset({"identity init", "residual connection"})
+"""Remedies that put the answer into the network."""
 LARGE = 0.1
 """A share of the loss worth a clause of its own."""
 
@@ -60,7 +62,8 @@ def _where(record: dict[str, Any]) -> str:
     shares = {item["cause"]: item["share"] or 0.0 for item in budget["items"]}
     parts = {p["name"]: p["loss"] for i in budget["items"] for p in i["parts"]}
     in_dead = parts.get("dead_outputs", 0.0) / total
-    if dead and dead["stops_gradient"] and in_dead >= LARGE:
+    leads = in_dead >= max(shares[c] for c in ("representation", "slow_modes", "optimizer_noise"))
+    if dead and dead["stops_gradient"] and in_dead >= LARGE and leads:
         count = dead["outputs_dead_varying"]["mean"]
         early = dead["death"]["in_first_epoch"]
         when = f" ({percent(early)} of them in the first epoch)" if early else ""
@@ -77,7 +80,9 @@ def _why(record: dict[str, Any]) -> str:
     if not budget:
         return "Nothing is said of causes without it."
     clauses = []
-    plateau = [p for p in record.get("points", []) if p["kind"] == "plateau"]
+    total = budget["total"]["mean"]
+    points = record.get("points", [])
+    plateau = [p for p in points if p["kind"] == "plateau" and p["loss"] >= LARGE * total]
     if plateau and record["problem"]["depth"] == 1:
         clauses.append(
             "the gradient of dead outputs is exactly 0, so no gradient method can leave from there"
@@ -88,12 +93,20 @@ def _why(record: dict[str, Any]) -> str:
         share = item["share"]
         if item["cause"] in ("slow_modes", "optimizer_noise") and share and abs(share) >= 0.005:
             clauses.append(f"{percent(share)} {ITEMS[item['cause']]}")
+    moving = [p for p in points if p["kind"] == "not_yet_stationary"]
+    if any(p["loss"] >= LARGE * total for p in moving):
+        clauses.append("training was still on its way down when it stopped")
+    left = budget["unexplained"]["share"]
+    if left is not None and abs(left) >= LARGE:
+        short = f"leaves {percent(abs(left))} open" if abs(left) < 1 else "fails here"
+        clauses.append(f"beware: the second account of these shares {short}")
     posed = _ill_posed(record)
     if posed:
         clauses.append(posed)
     if not clauses:
         return "No cause stands out in the budget."
     text = "; ".join(clauses)
+    text = f"of the loss, {text}" if text[0].isdigit() else text
     return text[0].upper() + text[1:] + "."
 
 
@@ -101,7 +114,10 @@ def _remedy(record: dict[str, Any]) -> str:
     trials = {t["name"]: t for t in record.get("trials", [])}
     if not trials:
         return "No remedy was tried (--trials none), so what would cure it is not proved here."
-    best = record["prescriptions"][0] if record.get("prescriptions") else None
+    helping = record.get("prescriptions") or []
+    # What has the answer built in proves that it exists; what has not teaches more.
+    learned = [p for p in helping if p["name"] not in BUILT_IN]
+    best = (learned or helping or [None])[0]
     joint = compound(record)
     rescued = [n for n, t in trials.items() if t["before"] is None and t["after"] is not None]
     if best is None and rescued:
@@ -115,7 +131,7 @@ def _remedy(record: dict[str, Any]) -> str:
     trial = best["trial"]
     cure = (
         f"{best['name']} takes it from {number(trial['before'])} to {number(trial['after'])} "
-        f"({trial['seeds_lower']} of {trial['seeds']} paired seeds lower)"
+        f"on the {trial['seeds']} seeds it was tried on ({trial['seeds_lower']} of them lower)"
     )
     if joint is None:
         return f"What helps most: {cure}."
@@ -123,9 +139,10 @@ def _remedy(record: dict[str, Any]) -> str:
     alone = joint["evidence"]["alone"]
     names = " and ".join(CAUSES.get(c, c) for c in joint["causes"])
     together = joint["counterfactual"]
+    ratios = [number(value, 2) for value in (alone[first], alone[second], together["ratio"])]
     sentence = (
-        f"The cause is a compound of {names}: {first} alone gives {alone[first]:.2g} times the "
-        f"loss, {second} alone {alone[second]:.2g}, both together {together['ratio']:.2g} "
+        f"The cause is a compound of {names}: {first} alone gives {ratios[0]} times the "
+        f"loss, {second} alone {ratios[1]}, both together {ratios[2]} "
         f"({number(together['before'])} to {number(together['after'])})"
     )
     if together["remedy"] == best["name"]:
@@ -151,4 +168,4 @@ def _ill_posed(record: dict[str, Any]) -> str | None:
         said.append(f"{step} in a target can move its weights by {change}, their size is 1")
     if len(said) < 2:
         return None
-    return f"the problem is ill-posed ({', '.join(said)})"
+    return f"the data do not settle the weights, it is ill-posed ({', '.join(said)})"

@@ -140,7 +140,7 @@ def _compound(found: dict[str, Any]) -> list[str]:
     return [
         f"{joined([label(c) for c in joint['causes']]).capitalize()} are one compound cause: "
         f"{singles}, both together x {number(joint['counterfactual']['ratio'], 2)}. Their rows "
-        "above are what remains of each while the other is there."
+        "are what remains of each while the other is there."
     ]
 
 

@@ -25,6 +25,8 @@ class Evaluation(NamedTuple):
       original_loss: mean loss in original units.
       mape: Keras' mean absolute percentage error, original units.
       mape_zero: the part of ``mape`` from targets that are zero.
+      mape_rest: the part from the others, summed by itself: beside the zeros' part, often
+        1e8 times as large, float32 would not hold it.
       fires: for each layer, on how many examples each unit's pre-activation is above 0,
         tuple of (width,) int32; () for a model without `inspect`.
     """
@@ -34,6 +36,7 @@ class Evaluation(NamedTuple):
     original_loss: Array
     mape: Array
     mape_zero: Array
+    mape_rest: Array
     fires: tuple[Array, ...]
 
 
@@ -105,7 +108,7 @@ def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Ar
     if problem.loss != "mse":
         loss = total(problem.loss_fn(outputs, targets))
         zero = jnp.zeros(())
-        return Evaluation(loss, jnp.zeros((0,)), loss, zero, zero, fires)
+        return Evaluation(loss, jnp.zeros((0,)), loss, zero, zero, zero, fires)
     squares = jnp.square(outputs - targets)
     output_loss = jnp.einsum("i,ij->j", keep, squares)
     # The data themselves, not the targets mapped back: a zero that returns as 1e-6 would
@@ -113,13 +116,16 @@ def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Ar
     f, truth = problem.original(outputs), (x if y is None else y).astype(outputs.dtype)
     relative = 100.0 * jnp.abs(f - truth) / jnp.maximum(jnp.abs(truth), MAPE_FLOOR)
     mape_rows = jnp.mean(relative, axis=1)
-    mape_zero_rows = jnp.mean(jnp.where(jnp.abs(truth) <= MAPE_FLOOR, relative, 0.0), axis=1)
+    is_zero = jnp.abs(truth) <= MAPE_FLOOR
+    mape_zero_rows = jnp.mean(jnp.where(is_zero, relative, 0.0), axis=1)
+    mape_rest_rows = jnp.mean(jnp.where(is_zero, 0.0, relative), axis=1)
     return Evaluation(
         jnp.sum(output_loss) / outputs.shape[1],
         output_loss,
         total(jnp.mean(jnp.square(f - truth), axis=1)),
         total(mape_rows),
         total(mape_zero_rows),
+        total(mape_rest_rows),
         fires,
     )
 

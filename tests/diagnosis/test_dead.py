@@ -48,7 +48,7 @@ def made(dead, output_loss, first_bad, step=(0, 1, 4)):
     # Above 0 on as many examples as there are, or on none; seeds without a census on all.
     fires = np.full(output_loss.shape, 3)
     fires[:seeds] = np.where(dead[:, -1], 0, 3)
-    end = Evaluation(output_loss.mean(axis=1), output_loss, *[np.zeros(0)] * 3, (fires,))
+    end = Evaluation(output_loss.mean(axis=1), output_loss, *[np.zeros(0)] * 4, (fires,))
     return SimpleNamespace(census=census, first_bad=np.asarray(first_bad), train_end=end)
 
 

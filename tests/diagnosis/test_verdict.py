@@ -23,6 +23,7 @@ def record():
         "representation": {"verdict": "exact"},
         "budget": {
             "total": {"mean": 2.0},
+            "unexplained": {"share": 0.01},
             "items": [
                 item("representation", 0.0),
                 item("locked", 0.5, [("dead_outputs", 1.0), ("switched_off_examples", 0.0)]),
@@ -36,7 +37,7 @@ def record():
             "stops_gradient": True,
             "death": {"in_first_epoch": 0.75},
         },
-        "points": [{"kind": "plateau", "group": "dead"}],
+        "points": [{"kind": "plateau", "group": "dead", "loss": 1.0}],
         "moments": [{"kappa": {"value": 6.1e6}}],
         "non_finite": [],
         "trials": [],
@@ -129,8 +130,40 @@ def test_the_best_remedy_is_named_with_its_losses_and_seeds(record):
     record["trials"] = [tried("standardize", 0.1)]
     record["prescriptions"] = [prescription("standardize", 0.1)]
     assert verdict_sentences(record)[2] == (
-        "What helps most: standardize takes it from 2 to 0.200 (3 of 3 paired seeds lower)."
+        "What helps most: standardize takes it from 2 to 0.200 on the 3 seeds it was tried on "
+        "(3 of them lower)."
     )
+
+
+def test_what_has_the_answer_built_in_is_named_only_where_nothing_else_helps(record):
+    record["trials"] = [tried("identity init", 0.0), tried("standardize", 0.1)]
+    record["prescriptions"] = [prescription("identity init", 0.0), prescription("standardize", 0.1)]
+    assert "standardize takes it" in verdict_sentences(record)[2]
+    del record["prescriptions"][1]
+    assert "identity init takes it" in verdict_sentences(record)[2]
+
+
+def test_shares_that_the_second_account_does_not_confirm_carry_a_warning(record):
+    assert "second account" not in verdict_sentences(record)[1]
+    record["budget"]["unexplained"]["share"] = 0.25
+    assert "the second account of these shares leaves 25 % open" in verdict_sentences(record)[1]
+    record["budget"]["unexplained"]["share"] = -26027.0
+    assert "the second account of these shares fails here" in verdict_sentences(record)[1]
+
+
+def test_training_that_was_still_under_way_is_said_to_be(record):
+    record["points"] = [{"kind": "not_yet_stationary", "group": "live", "loss": 1.9}]
+    why = verdict_sentences(record)[1]
+    assert "still on its way down" in why and "gradient" not in why
+
+
+def test_a_few_dead_outputs_do_not_take_the_headline(record):
+    record["budget"]["items"][1] = item("locked", 0.2, [("dead_outputs", 0.4)])
+    record["budget"]["items"][2] = item("slow_modes", 0.5)
+    record["points"][0]["loss"] = 0.05
+    where, why, _ = verdict_sentences(record)
+    assert where.endswith("50 % of it is in slow modes.")
+    assert why.startswith("Of the loss, 50 % is in slow modes")
 
 
 def test_a_compound_is_named_as_one_and_no_single_cause_is_blamed(record):

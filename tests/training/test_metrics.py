@@ -48,12 +48,13 @@ def by_hand(p, params, x, y=None):
         "original_loss": np.mean((f - truth) ** 2),
         "mape": relative.mean(),
         "mape_zero": np.where(truth == 0, relative, 0).mean(),
+        "mape_rest": np.where(truth == 0, 0, relative).mean(),
         "fires": [(np.asarray(z) > 0).sum(axis=0) for z in seen.preactivations],
     }
 
 
 def agree(found, expected, rtol=2e-5):
-    for name in ("loss", "output_loss", "original_loss", "mape", "mape_zero"):
+    for name in ("loss", "output_loss", "original_loss", "mape", "mape_zero", "mape_rest"):
         assert np.allclose(getattr(found, name), expected[name], rtol=rtol), name
     for layer, counts in zip(found.fires, expected["fires"], strict=True):
         assert layer.dtype == jnp.int32 and np.array_equal(layer, counts)
