@@ -18,7 +18,7 @@ from jaxid.types import Estimate
 ORDER_NOTE = (
     "The gaps are taken in this order: anneal, then solve the last layer, then compare with "
     "the least loss possible. Another order would share them out differently; "
-    "one_at_a_time gives each intervention's effect alone from the end state."
+    "the effects 'each alone' are those of one intervention from the end state."
 )
 
 

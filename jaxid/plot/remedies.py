@@ -30,7 +30,7 @@ from jaxid.wording import best_of, number, ratio_of
 GROUPS = (
     ("single", "one change"),
     ("pair", "two changes at once"),
-    ("control", "random changes, for luck"),
+    ("control", "random changes, as a control"),
 )
 VERDICTS = {
     "helps": (GREEN, "o"),

@@ -11,7 +11,7 @@ from jaxid.wording import NONE, joined, label, number, ratio_of
 GROUPS = (
     ("single", "one change"),
     ("pair", "two changes at once"),
-    ("control", "random changes, for luck"),
+    ("control", "random changes, as a control"),
 )
 JUDGED = {"cause": "a cause", "not_a_cause": "not a cause", "uncertain": "uncertain"}
 

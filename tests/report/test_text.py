@@ -59,7 +59,7 @@ def test_numbers_of_the_full_record_are_there(sample):
 
 def test_group_headings_stand_before_their_remedies(sample):
     text = report.text(sample.record()).partition("Remedies tried")[2]
-    order = ["one change", "decaying rate ", "two changes at once", "random changes, for luck"]
+    order = ["one change", "decaying rate ", "two changes at once", "random changes, as a control"]
     assert sorted(order, key=text.index) == order
 
 
