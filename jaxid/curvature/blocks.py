@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.curvature.activation import derivative, value
-from jaxid.linalg.gram import prepare_rows, reduced_gram
+from jaxid.linalg.gram import reduced_gram
+from jaxid.linalg.rows import prepare_rows
 from jaxid.nets.activations import PIECEWISE_LINEAR, activation
 from jaxid.precision import float64
 from jaxid.types import Array

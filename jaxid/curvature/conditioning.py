@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.linalg.eigen import eigen
-from jaxid.linalg.gram import CHUNK, EPS, EXACT64, Gram, Rows, prepare_rows, reduced_gram
+from jaxid.linalg.gram import EPS, Gram, reduced_gram
+from jaxid.linalg.rows import CHUNK, EXACT64, Rows, prepare_rows
 from jaxid.types import Estimate
 
 SHARE = 0.99

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.linalg.eigen import threshold
-from jaxid.linalg.gram import Rows, prepare_rows, reduced_gram
+from jaxid.linalg.gram import reduced_gram
+from jaxid.linalg.rows import Rows, prepare_rows
 
 MODES = 9
 ROWS = 8192
@@ -118,7 +119,7 @@ def least_squares(rows: Rows, targets: np.ndarray) -> np.ndarray:
     sigma's and not its square; the triangular system is then solved by SVD.
 
     Args:
-      rows: X~ from `jaxid.linalg.gram.prepare_rows`.
+      rows: X~ from `jaxid.linalg.rows.prepare_rows`.
       targets: (n, t).
 
     Returns:

@@ -14,7 +14,8 @@ long (the next step takes what this one left). g has no part in the null directi
 they stay where they are but for rounding, which delta keeps within about a tenth of |d|.
 Nocedal and Wright 2006, sections 10.3 and 3.4.
 
-Units are solved one per core.
+Units are solved one per core. G is a sum over the examples on which a ReLU unit is on, and
+few of them change at a step, so it is brought up to date by those.
 """
 
 from __future__ import annotations
@@ -27,13 +28,18 @@ from scipy import linalg
 
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.blocks import stack
-from jaxid.linalg.gram import EPS, Gram, Rows, prepare_rows, reduced_gram
+from jaxid.linalg.gram import EPS, Gram, changed_gram, reduced_gram
 from jaxid.linalg.parallel import over_cores
+from jaxid.linalg.rows import Rows, prepare_rows
 
 UNITS = 32
-"""Output units whose pre-activations are held at once: n x 32 float64."""
+"""Output units taken at once, at most."""
+HELD = 2**29
+"""Bytes that their pre-activations and matrices may take: n and k^2 float64 each."""
+WIDE = 2**30
+"""Bytes that all rows may take in float64; beyond that they are converted a part at a time."""
 ROWS = 8192
-"""Examples converted to float64 at once."""
+"""Examples in such a part."""
 DAMPING = 10.0
 """delta over q eps trace(G)."""
 HALVINGS = 20
@@ -82,6 +88,7 @@ class _Problem(NamedTuple):
 
     Attributes:
       rows: h~ without columns that are zero throughout.
+      wide: the same in float64, if there is room.
       full: their Gram matrix.
       shared: Cholesky factor for a linear output, the same for every unit; else None.
       activation: the output activation's name.
@@ -89,10 +96,18 @@ class _Problem(NamedTuple):
     """
 
     rows: Rows
+    wide: Rows
     full: Gram
     shared: np.ndarray | None
     activation: str
     edge: float
+
+
+class _Seen(NamedTuple):
+    """A ReLU unit's matrix at an earlier step: the examples it was on, and their sum."""
+
+    on: np.ndarray
+    gram: Gram
 
 
 class _Group(NamedTuple):
@@ -136,14 +151,15 @@ def solve_head(
     """
     m = targets.shape[1]
     rows = prepare_rows(features, ones=bias is not None)
+    wide = _widened(rows)
     full = reduced_gram(rows)
     w = stack(kernel, bias)
-    start = _losses(rows, w, targets, activation)
+    start = _losses(wide, w, targets, activation)
     floor = tolerance * float(start.mean())
     shared = None
     if activation == "linear":
         shared = _factor(2.0 / targets.shape[0] * full.matrix)
-    problem = _Problem(rows, full, shared, activation, SETTLED * floor)
+    problem = _Problem(rows, wide, full, shared, activation, SETTLED * floor)
     whole = _Group(
         w[rows.columns],
         start.copy(),
@@ -152,8 +168,10 @@ def solve_head(
         np.zeros(m, int),
         np.zeros(m, bool),
     )
-    for first in range(0, m, UNITS):
-        units = slice(first, min(first + UNITS, m))
+    held = 8 * (rows.values.shape[0] + rows.columns.size**2)
+    together = max(1, min(UNITS, HELD // held))
+    for first in range(0, m, together):
+        units = slice(first, min(first + together, m))
         group = _Group(*(part[..., units] for part in whole))  # views
         _solve_group(problem, group, np.asarray(targets[:, units], np.float64), max_iterations)
         if progress is not None:
@@ -176,12 +194,13 @@ def solve_head(
 def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations: int) -> None:
     """Steps for all units of a group until each has settled, stalled or used its budget."""
     active = np.flatnonzero(group.loss > problem.edge)
+    seen: dict[int, _Seen] = {}
     for iteration in range(max_iterations + 1):
         if active.size == 0:
             return
         # Recomputed rather than updated by each step: no rounding piles up.
-        z = _product(problem.rows, group.weights[:, active])
-        step, decrease = _newton_steps(problem, z, y[:, active])
+        z = _product(problem.wide, group.weights[:, active])
+        step, decrease = _newton_steps(problem, z, y[:, active], active, seen)
         group.predicted[active] = decrease
         if iteration == 0:
             group.start_predicted[active] = decrease
@@ -192,7 +211,7 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
             return
         length, after = _line_search(
             z[:, moving],
-            _product(problem.rows, step),
+            _product(problem.wide, step),
             y[:, active],
             group.loss[active],
             problem.activation,
@@ -206,25 +225,46 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
         active = active[(length > 0) & ~solved]
 
 
-def _newton_steps(problem: _Problem, z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (k, units) and predicted decreases (units,), one unit per core."""
+def _newton_steps(
+    problem: _Problem, z: np.ndarray, y: np.ndarray, units: np.ndarray, seen: dict[int, _Seen]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (k, units) and predicted decreases (units,), one unit per core.
+
+    ``units`` are the places in the group; ``seen`` is brought up to date.
+    """
     n = z.shape[0]
     slope = derivative(problem.activation, z)
     force = slope * (value(problem.activation, z) - y)
-    gradient = 2.0 / n * _transposed(problem.rows, force)
+    gradient = 2.0 / n * _transposed(problem.wide, force)
 
     def step(j: int) -> np.ndarray:
         if not gradient[:, j].any():
             return np.zeros(gradient.shape[0])
         factor = problem.shared
         if factor is None:
-            square = slope[:, j] > 0 if problem.activation == "relu" else slope[:, j] ** 2
-            gram = reduced_gram(problem.rows, square, full=problem.full)
+            if problem.activation == "relu":
+                now = _now(problem, slope[:, j] > 0, seen.get(int(units[j])))
+                seen[int(units[j])] = now
+                gram = now.gram
+            else:
+                gram = reduced_gram(problem.rows, slope[:, j] ** 2, full=problem.full)
             factor = _factor(2.0 / n * gram.matrix)
         return -linalg.cho_solve((factor, True), gradient[:, j], check_finite=False)
 
     steps = np.stack(over_cores(step, range(z.shape[1])), axis=1)
     return steps, -0.5 * np.einsum("ku,ku->u", gradient, steps)
+
+
+def _now(problem: _Problem, on: np.ndarray, seen: _Seen | None) -> _Seen:
+    """The matrix over the examples ``on``, from whichever start leaves fewest rows to sum."""
+    everywhere = np.ones(on.shape, bool)
+    starts = [_Seen(everywhere, problem.full)] + ([] if seen is None else [seen])
+    changes = [np.count_nonzero(start.on != on) for start in starts]
+    least = int(np.argmin(changes))
+    if changes[least] < np.count_nonzero(on):
+        start = starts[least]
+        return _Seen(on, changed_gram(problem.rows, start.gram, start.on, on))
+    return _Seen(on, reduced_gram(problem.rows, on))
 
 
 def _factor(matrix: np.ndarray) -> np.ndarray:
@@ -261,11 +301,19 @@ def _line_search(
     return length, after
 
 
+def _widened(rows: Rows) -> Rows:
+    """The same rows in float64, shift and all; as they are if that takes too much room."""
+    if 8 * rows.values.size > WIDE:
+        return rows
+    return rows._replace(values=np.add(rows.values, rows.shift, dtype=np.float64), shift=0.0)
+
+
 def _parts(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
-    """h~ in float64, a chunk of rows at a time."""
+    """h~ in float64, a part at a time."""
     for start in range(0, rows.values.shape[0], ROWS):
         part = slice(start, start + ROWS)
-        yield part, rows.values[part].astype(np.float64) + rows.shift
+        values = rows.values[part].astype(np.float64, copy=False)
+        yield part, values + rows.shift if np.any(rows.shift) else values
 
 
 def _product(rows: Rows, w: np.ndarray) -> np.ndarray:

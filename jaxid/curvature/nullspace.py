@@ -21,7 +21,8 @@ import numpy as np
 
 from jaxid.curvature.conditioning import Moment, second_moment
 from jaxid.curvature.spectrum import HeadSpectrum
-from jaxid.linalg.gram import prepare_rows, reduced_gram
+from jaxid.linalg.gram import reduced_gram
+from jaxid.linalg.rows import prepare_rows
 
 REFINEMENTS = 2
 """Each takes the error of a null vector down by about the square root of eps."""

@@ -3,7 +3,7 @@
 The first two are what a person asks for; the third, with the distance to the solved
 parameters in its eigenvectors, says which modes were slow. For more than one layer the
 least eigenvalue of the whole network's Hessian comes from Lanczos, on as many examples as
-`BUDGET` allows, because a last layer's block cannot show a saddle between layers.
+`LANCZOS_BUDGET` allows, because a last layer's block cannot show a saddle between layers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jaxid.curvature.conditioning import effective_kappa_curve
 from jaxid.curvature.hessian import least_eigenvalue
 from jaxid.curvature.nullspace import null_reasons
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
+from jaxid.diagnosis.cost import LANCZOS_BUDGET
 from jaxid.diagnosis.evidence import Evidence, seed_params
 from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
 from jaxid.linalg.lanczos import RESTARTS, STEPS
@@ -27,8 +28,6 @@ from jaxid.types import Estimate
 
 SHARE = 0.99
 """Share of the excess that the effective condition number accounts for."""
-BUDGET = 1.5e13
-"""Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
 LEFT = 0.01
 """A mode counts as learned when its excess has fallen to this share."""
 
@@ -236,7 +235,7 @@ def _whole_network(
     products = (STEPS + 2) * (1 + RESTARTS)
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     # Forward, backward and their tangents: about 12 operations a weight and example.
-    affordable = int(BUDGET / (12.0 * size * products))
+    affordable = int(LANCZOS_BUDGET / (12.0 * size * products))
     x, y = runner.x, runner.y
     n = min(problem.examples, max(problem.batch_size, affordable))
     with (

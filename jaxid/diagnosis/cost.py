@@ -21,9 +21,16 @@ COMPILE = 1.2
 PROGRAMS = 12
 """Programs compiled besides those of the trials."""
 TRIALS = 23
-SOLVE_BUDGET = 500.0
+SOLVE_BUDGET = 450.0
 """Seconds that solving the last layers may take before fewer seeds are solved."""
 LEAST_SOLVED = 2
+TWICE_SEEDS = 3
+"""Seeds annealed a second time, twice as long: enough for a standard error of the change."""
+END_SEEDS = 3
+"""Seeds whose last layer is solved a second time, from the end state: what solving does
+without annealing. Above one layer none: a solve takes minutes there."""
+LANCZOS_BUDGET = 1.5e13
+"""Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
 CENSUS_BUDGET = 300.0
 """Seconds that counting units along training may take before fewer seeds are counted."""
 LEAST_COUNTED = 3
@@ -38,6 +45,7 @@ class Cost:
       step_flops: of one step: forward, backward without the input's gradient.
       pass_flops: of one forward pass over the training set.
       examples, features, outputs: of the last layer's problem.
+      exact: whether its features are the data's own integers, in float32 without rounding.
       rate32, rate64: float32 in a training loop, float64 BLAS on the host.
     """
 
@@ -48,6 +56,7 @@ class Cost:
     examples: int
     features: int
     outputs: int
+    exact: bool
     rate32: float
     rate64: float
 
@@ -68,6 +77,10 @@ class Cost:
             n,
             sizes[-2] + int(spec.use_bias),
             d,
+            spec.depth == 1
+            and spec.scaling == "raw"
+            and spec.input_scaling in (None, "raw")
+            and dataset.train.dtype.kind in "ui",
             _rate32(spec.batch_size, spec.width),
             _rate64(min(sizes[-2], 1000)),
         )
@@ -77,14 +90,25 @@ class Cost:
         return seeds * share * self.steps * (self.step_flops / self.rate32 + STEP_OVERHEAD)
 
     def block_seconds(self) -> float:
-        """One output's masked Gram matrix and its eigenvalues, at 40 % active rows."""
+        """One output's masked Gram matrix and its eigenvalues, at 40 % active rows.
+
+        Integers cost less: half by float32, and of a mask and its complement the smaller.
+        """
         p = self.features
-        return (0.8 * self.examples * p * p + 9.0 * p**3) / self.rate64 + 1e-4
+        rows = (0.25 if self.exact else 0.8) * self.examples
+        return (rows * p * p + 7.0 * p**3) / self.rate64 + 1e-4
 
     def solve_seconds(self) -> float:
-        """One seed's last layer: about one step an output at depth 1, three above."""
-        steps = 1.0 if self.spec.depth == 1 else 3.0
-        return steps * 0.6 * self.outputs * self.block_seconds()
+        """One seed's last layer: half of the outputs alive, a first matrix and some changes."""
+        return 0.75 * self.outputs * self.block_seconds()
+
+    def twice_seeds(self) -> int:
+        """Seeds annealed a second time."""
+        return min(TWICE_SEEDS, self.spec.seeds)
+
+    def end_seeds(self) -> int:
+        """Seeds solved a second time, from the end state."""
+        return min(END_SEEDS, self.solve_seeds()) if self.spec.depth == 1 else 0
 
     def census_seconds(self) -> float:
         """One seed's passes over the training set: 20 in the first epoch, then one each."""
@@ -100,15 +124,20 @@ class Cost:
         affordable = int(SOLVE_BUDGET / max(self.solve_seconds(), 1e-9))
         return min(self.spec.seeds, max(LEAST_SOLVED, affordable))
 
-    def seconds(self, trials: TrialMode, spectrum_seeds: int, solve_seeds: int) -> float:
+    def seconds(self, trials: TrialMode, spectrum_seeds: int) -> float:
         """The whole run."""
         seeds, epochs = self.spec.seeds, self.spec.epochs or 1
         census = self.census_seeds() * self.census_seconds()
         census += seeds * epochs * self.pass_flops / self.rate32 / 5
-        anneal = 0.25 * self.train_seconds(seeds) + 0.5 * self.train_seconds(solve_seeds)
-        spectra = 2.5 * min(spectrum_seeds, seeds) * self.outputs * self.block_seconds()
+        anneal = 0.25 * self.train_seconds(seeds) + 0.5 * self.train_seconds(self.twice_seeds())
+        # At initialisation all outputs are alive, at the end about half are.
+        counted = min(spectrum_seeds, seeds)
+        spectra = (1.5 * counted + 0.5) * self.outputs * self.block_seconds() if counted else 0.0
         total = self.train_seconds(seeds) + census + anneal + spectra + PROGRAMS * COMPILE
-        total += solve_seeds * self.solve_seconds() + 6.0
+        total += (self.solve_seeds() + self.end_seeds()) * self.solve_seconds() + 6.0
+        if self.spec.depth > 1 and counted:
+            # At most this much; it stops where it has converged.
+            total += min(LANCZOS_BUDGET, 1500.0 * self.pass_flops) / self.rate32
         if trials != "none":
             tried, length = trial_plan(self.spec, trials)
             total += TRIALS * (COMPILE + self.train_seconds(tried, 1.2 * length / epochs))

@@ -27,13 +27,10 @@ from jaxid.experiment import IdentitySpec, build_problem, check_memory
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
 from jaxid.training.layout import choose_layout
-from jaxid.training.progress import SILENT, Reporter
+from jaxid.training.progress import SILENT, Reporter, Timed
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1
-END_SEEDS = 3
-"""Seeds whose last layer is solved a second time, from the end state: what solving does
-without annealing. Above one layer none: a solve takes minutes there."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,8 @@ class Plan:
       spectrum_seeds: seeds whose exact spectra are computed.
       census_seeds: seeds whose units are counted along training (at the end, all are).
       solve_seeds: seeds whose last layers are solved.
+      twice_seeds: seeds annealed a second time, twice as long.
+      end_seeds: seeds also solved from the end state.
       predicted_seconds: the estimate made before the start.
     """
 
@@ -57,6 +56,8 @@ class Plan:
     spectrum_seeds: int
     census_seeds: int
     solve_seeds: int
+    twice_seeds: int
+    end_seeds: int
     predicted_seconds: float
 
 
@@ -72,10 +73,17 @@ def make_plan(
     problem = build_problem(spec, dataset)
     check_memory(problem, spec.seeds)
     cost = Cost.of(spec, dataset)
-    census, solve = cost.census_seeds(), cost.solve_seeds()
-    seconds = cost.seconds(trials, spectrum_seeds, solve)
     return Plan(
-        spec, dataset, problem, trials, min(spectrum_seeds, spec.seeds), census, solve, seconds
+        spec,
+        dataset,
+        problem,
+        trials,
+        min(spectrum_seeds, spec.seeds),
+        cost.census_seeds(),
+        cost.solve_seeds(),
+        cost.twice_seeds(),
+        cost.end_seeds(),
+        cost.seconds(trials, spectrum_seeds),
     )
 
 
@@ -89,6 +97,7 @@ def explain(
     """
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     spec, problem = plan.spec, plan.problem
+    reporter = timed = Timed(reporter)
     width = spec.width or plan.dataset.train.shape[1]
     layout = choose_layout(spec.layout, width)
     runner = Runner(problem, layout, spec.precision)
@@ -117,16 +126,20 @@ def explain(
             runner,
             history,
             solve_seeds=plan.solve_seeds,
-            twice_seeds=plan.solve_seeds,
-            end_seeds=min(END_SEEDS, plan.solve_seeds) if spec.depth == 1 else 0,
+            twice_seeds=plan.twice_seeds,
+            end_seeds=plan.end_seeds,
             reporter=reporter,
         )
     _analyse(plan, runner, history, evidence, record, arrays, reporter)
     trials = _trials(plan, history, reporter)
     _conclude(record, trials)
-    record["provenance"] = provenance(
-        spec.seed_list, started, round(time.perf_counter() - clock, 2)
-    ) | {"layout": layout, "trials": plan.trials}
+    spent = time.perf_counter() - clock
+    stages = timed.seconds | {"everything else": spent - sum(timed.seconds.values())}
+    record["provenance"] = provenance(spec.seed_list, started, round(spent, 2)) | {
+        "layout": layout,
+        "trials": plan.trials,
+        "stages": {name: round(seconds, 2) for name, seconds in stages.items()},
+    }
     return record, arrays
 
 

@@ -1,17 +1,11 @@
 """Weighted Gram matrices G = sum_i s_i x~_i x~_i^T of many rows, x~ = x or [x, 1].
 
-Everything is streamed in chunks of rows, rows of weight 0 are left out, and columns that
-are zero in every row are dropped and put back as zeros.
-
-Integers are exact. A product of two uint8 values is below 2^16, so sums of fewer than 2^37
-of them are exact in float64. They are also exact in float32, twice as fast, over chunks in
-which no sum exceeds 2^24: values are shifted to the middle of their range first (uint8 to
--128..127, so that 1024 rows fit instead of 256) and the shift is undone in float64, exactly.
-
-For other values every entry is a sum over chunks of sums over a chunk's rows, so no more
-than c = rows per chunk + number of chunks + 4 roundings lie on any path, and the error of
-the matrix in the 2-norm is at most c u sum_i |s_i| |x~_i|^2 with u = eps / 2 (Higham 2002,
-sections 3.1 and 4.2); `Gram.error` uses eps, which also covers the terms of higher order.
+Everything is streamed in chunks of rows, rows of weight 0 are left out. Sums of integers
+are exact (`jaxid.linalg.rows` says how). For other values every entry is a sum over chunks
+of sums over a chunk's rows, so no more than c = rows per chunk + number of chunks + 4
+roundings lie on any path, and the error of the matrix in the 2-norm is at most
+c u sum_i |s_i| |x~_i|^2 with u = eps / 2 (Higham 2002, sections 3.1 and 4.2); `Gram.error`
+uses eps, which also covers the terms of higher order.
 """
 
 from __future__ import annotations
@@ -22,51 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.linalg.rows import CHUNK, Rows, prepare_rows
 from jaxid.types import Array
 
-CHUNK = 1024
-"""Rows per product in float64: few enough for the error bound, enough to fill BLAS."""
-SCAN = 8192
-"""Rows looked at together when columns are examined."""
-EXACT32, EXACT64 = 2**24, 2**53
-"""Integers up to here are exact in float32, float64."""
-LEAST_CHUNK = 256
-"""With fewer rows per chunk float32 is no faster than float64."""
 EPS = float(np.finfo(np.float64).eps)
-
-
-class Rows(NamedTuple):
-    """Rows made ready for many Gram matrices; ``values + shift`` are the rows x~.
-
-    Attributes:
-      values: (n, k), the columns of x~ that are not zero throughout; small integers are
-        kept as int8 or int16 about the middle of their range, other values as they came.
-      shift: what to add to ``values``: a scalar, or (k,).
-      columns: (k,) the kept columns' places in x~.
-      order: number of columns of x~.
-      exact: whether sums of products are exact.
-      chunk: rows per product; chunks of integer ``values`` are exact in float32.
-    """
-
-    values: np.ndarray
-    shift: float | np.ndarray
-    columns: np.ndarray
-    order: int
-    exact: bool
-    chunk: int
-
-    @property
-    def integer(self) -> bool:
-        """Whether products run in float32, exactly."""
-        return self.values.dtype.kind == "i"
-
-    def expand(self, matrix: np.ndarray) -> np.ndarray:
-        """(k, k) -> (order, order), zeros in dropped rows and columns."""
-        if self.columns.size == self.order:
-            return matrix
-        whole = np.zeros((self.order, self.order))
-        whole[np.ix_(self.columns, self.columns)] = matrix
-        return whole
 
 
 class Gram(NamedTuple):
@@ -79,48 +32,6 @@ class Gram(NamedTuple):
 
     matrix: np.ndarray
     error: float
-
-
-def prepare_rows(x: np.ndarray, *, ones: bool = False) -> Rows:
-    """Look at the data once, for many Gram matrices of it.
-
-    Args:
-      x: (n, p), real, of any dtype.
-      ones: whether x~ = [x, 1].
-
-    Raises:
-      ValueError: if x is not a matrix with rows and columns, or not finite.
-    """
-    x = np.asarray(x)
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"rows have shape {x.shape}; a Gram matrix needs (n, p), not empty")
-    n, p = x.shape
-    low, high, integral, used = _examine(x)
-    columns = np.flatnonzero(used)
-    order = p + ones
-    if ones:
-        columns = np.append(columns, p)
-        low, high = min(low, 1.0), max(high, 1.0)
-    largest = max(abs(low), abs(high))
-    exact = integral and largest < 2.0**26 and n * largest**2 < EXACT64
-    shift = (low + high + 1) // 2
-    reach = max(high - shift, shift - low, 1.0)
-    chunk = int(EXACT32 // reach**2) if exact else 0
-    if chunk >= LEAST_CHUNK:
-        dtype = np.int8 if shift - 128 <= low and high <= shift + 127 else np.int16
-        values = np.empty((n, columns.size), dtype)
-        for start in range(0, n, SCAN):
-            part = slice(start, start + SCAN)
-            values[part, : columns.size - ones] = x[part, used].astype(np.int32) - int(shift)
-        if ones:
-            values[:, -1] = 1 - int(shift)
-        return Rows(values, float(shift), columns, order, True, min(chunk, 4 * CHUNK))
-    values = x if used.all() else x[:, used]
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
-    if ones:
-        values = np.concatenate([values, np.ones((n, 1), values.dtype)], axis=1)
-    return Rows(values, 0.0, columns, order, exact, CHUNK)
 
 
 def reduced_gram(
@@ -177,6 +88,27 @@ def weighted_gram(
     return rows.expand(reduced_gram(rows, weights).matrix)
 
 
+def changed_gram(rows: Rows, gram: Gram, before: np.ndarray, after: np.ndarray) -> Gram:
+    """The Gram matrix of the rows ``after`` from that of the rows ``before``.
+
+    Rows that came are added and rows that went are taken off: with few of either it costs
+    that part of a new sum. Integers stay exact; for other values the bound on the error
+    grows by what the changed rows weigh, and what was taken off leaves its own behind.
+
+    Args:
+      rows: from `prepare_rows`.
+      gram: ``reduced_gram(rows, before)``.
+      before, after: (n,) bool.
+    """
+    came, went = np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
+    for index, sign in ((came, 1.0), (went, -1.0)):
+        if index.size:
+            part = _sum(rows, index)
+            sums = 0.0 if rows.exact else EPS * float(np.trace(gram.matrix + part.matrix))
+            gram = Gram(gram.matrix + sign * part.matrix, gram.error + part.error + sums)
+    return gram
+
+
 @jax.jit
 def weighted_grams(x: Array, weights: Array) -> Array:
     """G_k = sum_i weights[i, k] x_i x_i^T for all k at once, for accelerators.
@@ -196,24 +128,6 @@ def weighted_grams(x: Array, weights: Array) -> Array:
         return jnp.matmul(scaled.T, rows, precision=jax.lax.Precision.HIGHEST)
 
     return jax.lax.map(one, weights.T)
-
-
-def _examine(x: np.ndarray) -> tuple[float, float, bool, np.ndarray]:
-    """(least, largest, whether all are integers, which columns are not all zero)."""
-    low, high, used = np.inf, -np.inf, np.zeros(x.shape[1], bool)
-    integral = True
-    for start in range(0, x.shape[0], SCAN):
-        part = x[start : start + SCAN]
-        least, largest = float(part.min()), float(part.max())
-        if not (np.isfinite(least) and np.isfinite(largest)):
-            raise ValueError("rows hold values that are not finite; make them finite first")
-        low, high = min(low, least), max(high, largest)
-        used |= part.any(axis=0)
-        if integral and part.dtype.kind == "f":
-            # A glance at one row in eight settles it for most data.
-            integral = bool(np.all(np.rint(part[::8]) == part[::8]))
-            integral = integral and bool(np.all(np.rint(part) == part))
-    return low, high, integral, used
 
 
 def _masked(rows: Rows, mask: np.ndarray, full: Gram | None) -> Gram:

@@ -1,8 +1,7 @@
 """Many independent dense problems at once: one per core, BLAS on one thread each.
 
-Measured on 2 cores, a 60000 x 718 Gram matrix over half of the rows: 0.19 s with BLAS on
-two threads, 0.09 s with two Python threads and BLAS on one thread each (NumPy releases the
-interpreter lock in BLAS and LAPACK; one matrix of this size does not fill two threads).
+NumPy releases the interpreter lock in BLAS and LAPACK, and one matrix of a thousand columns
+does not fill two BLAS threads.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -77,6 +78,29 @@ class Bars:
         )
         with Progress(*columns, console=self._console, transient=False) as progress:
             yield _BarTask(progress, name, total)
+
+
+class Timed:
+    """Another reporter that also keeps how long each task took.
+
+    Attributes:
+      seconds: by the task's name up to its first comma, summed, in the order of first use.
+    """
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: float) -> Iterator[Task]:
+        """The inner reporter's task, timed."""
+        stage, start = name.split(",")[0], time.perf_counter()
+        try:
+            with self._inner.task(name, total) as task:
+                yield task
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
 
 def terminal(console: Console | None = None) -> Reporter:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxid.curvature.ill_posed import least_squares, stability
-from jaxid.linalg.gram import prepare_rows
+from jaxid.linalg.rows import prepare_rows
 
 
 def ill_conditioned(n=400, seed=0):

@@ -36,10 +36,22 @@ def test_training_is_linear_in_seeds_and_in_the_share_of_the_run(cost):
 
 
 def test_more_work_takes_longer(cost):
-    plain = cost.seconds("none", 1, 4)
-    assert cost.seconds("none", 2, 4) > plain and cost.seconds("none", 1, 8) > plain
-    assert cost.seconds("short", 1, 4) > plain
-    assert cost.seconds("full", 1, 4) > cost.seconds("short", 1, 4)
+    plain = cost.seconds("none", 1)
+    more = dataclasses.replace(cost, spec=dataclasses.replace(cost.spec, seeds=8))
+    assert cost.seconds("none", 2) > plain and more.seconds("none", 1) > plain
+    assert cost.seconds("short", 1) > plain
+    assert cost.seconds("full", 1) > cost.seconds("short", 1)
+
+
+def test_integers_are_cheaper_and_only_raw_data_at_one_layer_count_as_such(small):
+    def of(**changes):
+        return Cost.of(IdentitySpec(epochs=5, batch_size=16, **changes).resolved(small), small)
+
+    raw = of()
+    assert raw.exact
+    assert dataclasses.replace(raw, exact=False).block_seconds() > raw.block_seconds()
+    assert not of(depth=2).exact and not of(input_scaling="unit").exact
+    assert not of(scaling="unit").exact
 
 
 def test_last_layers_are_solved_as_the_time_allows_but_two_at_least(cost):

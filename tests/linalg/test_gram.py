@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxid.linalg.gram import prepare_rows, reduced_gram, weighted_gram, weighted_grams
+from jaxid.linalg.gram import changed_gram, reduced_gram, weighted_gram, weighted_grams
+from jaxid.linalg.rows import prepare_rows
 from jaxid.precision import float64
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -34,6 +35,23 @@ def test_masked_gram_of_uint8_is_exact(seed, n, p, ones, density):
     with_full = reduced_gram(rows, mask, full=reduced_gram(rows))
     assert np.array_equal(rows.expand(with_full.matrix), expected)
     assert with_full.error == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(1, 3000), st.floats(0, 1), st.floats(0, 1), st.booleans())
+def test_a_gram_brought_up_to_date_is_that_of_the_new_rows(seed, n, density, change, integers):
+    draw = np.random.default_rng(seed)
+    x = draw.integers(0, 256, (n, 4)).astype(np.uint8) if integers else draw.normal(size=(n, 4))
+    rows = prepare_rows(x, ones=True)
+    before = draw.random(n) < density
+    after = before ^ (draw.random(n) < change)
+    found = changed_gram(rows, reduced_gram(rows, before), before, after)
+    difference = rows.expand(found.matrix) - extended(x, after, True)
+    off = np.linalg.norm(difference.astype(np.float64), 2)
+    assert off == 0 if integers else off <= found.error or off == 0
+    # The bound stays that of two plain sums over all rows that were ever in this one.
+    size = float(np.trace(extended(x, before | after, True)))
+    assert found.error <= 2 * (min(n, 1024) + n / 1024 + 6) * np.finfo(float).eps * size
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 255])
