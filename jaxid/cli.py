@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"jaxid: {wrong}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("jaxid: interrupted; nothing was written", file=sys.stderr)
+        print("jaxid: interrupted before there was a result to write", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read the output has closed it; Python must not try to flush the rest.

@@ -34,6 +34,8 @@ from jaxid.training.optimizers import (
 
 ScalingName: TypeAlias = Literal["raw", "unit", "centered", "standardized", "whitened"]
 DataName: TypeAlias = Literal["digits", "mnist", "gaussian"]
+GAUSSIAN = ("features", "examples", "kappa", "mean", "degrees_of_freedom")
+"""Fields that only made data have."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,14 @@ class IdentitySpec:
             raise InputError(f"--kappa is {self.kappa}; a condition number is 1 or more")
         if not math.isfinite(self.mean):
             raise InputError(f"--mean is {self.mean}; give a finite number")
+        if self.data != "gaussian":
+            fields = {field.name: field.default for field in dataclasses.fields(IdentitySpec)}
+            given = [name for name in GAUSSIAN if getattr(self, name) != fields[name]]
+            if given:
+                raise InputError(
+                    f"--{given[0].replace('_', '-')} is for --data gaussian; {self.data} is as "
+                    "it is"
+                )
 
     @property
     def seed_list(self) -> list[int]:
@@ -149,12 +159,24 @@ class IdentitySpec:
         return list(range(self.first_seed, self.first_seed + self.seeds))
 
     def resolved(self, dataset: Dataset) -> IdentitySpec:
-        """The same with the data set's defaults filled in."""
+        """The same with the data set's defaults filled in.
+
+        A batch larger than the data is all of it.
+
+        Raises:
+          InputError: for a hidden width that a single layer does not have.
+        """
+        n, d = dataset.train.shape
+        if self.depth == 1 and self.width not in (None, d):
+            raise InputError(
+                f"--width is {self.width}, but one layer has no hidden units: its outputs are "
+                f"the {d} features; leave --width out or add --depth 2"
+            )
         return dataclasses.replace(
             self,
-            batch_size=self.batch_size or dataset.defaults["batch_size"],
+            batch_size=min(n, self.batch_size or dataset.defaults["batch_size"]),
             epochs=self.epochs or dataset.defaults["epochs"],
-            width=self.width or dataset.train.shape[1],
+            width=self.width or d,
         )
 
     def as_json(self) -> dict[str, Any]:

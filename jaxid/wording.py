@@ -74,21 +74,24 @@ def estimate(found: Mapping[str, Any] | None, digits: int = 3) -> str:
 def ratio_of(trial: Mapping[str, Any]) -> float | None:
     """Loss after over before of a trial's or counterfactual's dict, None where there is none.
 
-    A loss that ended at exactly 0 has no logarithm, but its ratio is 0 and not unknown.
+    A loss below float32's floor, such as an exact 0, counts as the floor, in its interval too.
     """
-    if trial.get("after") == 0 and trial.get("before"):
-        return 0.0
     ratio = trial.get("ratio")
     return None if ratio is None or not math.isfinite(ratio) else float(ratio)
 
 
 def best_of(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The trial that helps most, None if none does. Random controls don't count, and a change
-    that starts at a solution only where nothing else helps: it learns nothing."""
+    """The trial that helps most, None if none does. See `ranked`."""
+    helping = ranked(trials)
+    return helping[0] if helping else None
+
+
+def ranked(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The trials that help, best first. Random controls don't count, and changes with the
+    answer built in come last, whatever they reach: they prove that there is one, and what
+    has not the answer in it teaches more."""
     helping = [t for t in trials if t["verdict"] == "helps" and t["group"] != "control"]
-    if not helping:
-        return None
-    return min(helping, key=lambda t: (t.get("solved_at_start", False), ratio_of(t) or 0.0))
+    return sorted(helping, key=lambda t: (t.get("built_in", False), ratio_of(t) or 0.0))
 
 
 def label(name: str) -> str:

@@ -18,6 +18,7 @@ from jaxid.commands import data as data_command
 from jaxid.commands import explain as explain_command
 from jaxid.commands import train as train_command
 from jaxid.data import idx, mnist, network
+from jaxid.diagnosis import explain as explaining
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.training.checkpoint import load_state
 from jaxid.training.run import Runner
@@ -274,6 +275,18 @@ def test_an_interrupt_exits_with_130_and_one_line(command, module, monkeypatch, 
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "interrupted" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_after_training_writes_what_is_finished(monkeypatch, capsys, tmp_path):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explaining, "gather", interrupt)
+    out = tmp_path / "out"
+    assert cli.main(["explain", *TINY, "--trials", "none", "--out", str(out)]) == 130
+    assert "interrupted at 'training'" in capsys.readouterr().err
+    assert jaxid.Diagnosis.load(out).record["final"]["train_loss"]["mean"] > 0
+    assert (out / "report.html").exists()
 
 
 def test_a_fault_of_jaxids_own_is_not_dressed_up_as_the_users(monkeypatch, tmp_path):

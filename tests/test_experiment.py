@@ -79,7 +79,7 @@ def test_names_of_the_spec_are_those_of_the_floors_below():
 def test_defaults_of_the_data_fill_in_what_was_not_said(digits):
     spec = IdentitySpec().resolved(digits)
     assert (spec.batch_size, spec.epochs, spec.width) == (32, 200, 64)
-    said = IdentitySpec(batch_size=7, epochs=3, width=9).resolved(digits)
+    said = IdentitySpec(depth=2, batch_size=7, epochs=3, width=9).resolved(digits)
     assert (said.batch_size, said.epochs, said.width) == (7, 3, 9)
     assert IdentitySpec(seeds=3, first_seed=4).seed_list == [4, 5, 6]
 
@@ -183,7 +183,21 @@ def test_the_record_of_a_spec_is_json():
     assert set(values) == {field.name for field in dataclasses.fields(IdentitySpec)}
     assert values["depth"] == 4 and values["mnist_dir"] == "mnist"
     assert values["degrees_of_freedom"] is None
-    assert IdentitySpec(degrees_of_freedom=5.0).as_json()["degrees_of_freedom"] == 5.0
+    heavy = IdentitySpec(data="gaussian", degrees_of_freedom=5.0)
+    assert heavy.as_json()["degrees_of_freedom"] == 5.0
+
+
+def test_what_would_be_ignored_is_refused(digits):
+    with pytest.raises(InputError, match=r"--width is 9.*--depth 2"):
+        IdentitySpec(width=9).resolved(digits)
+    with pytest.raises(InputError, match="--features is for --data gaussian"):
+        IdentitySpec(features=9)
+    with pytest.raises(InputError, match="--degrees-of-freedom is for --data gaussian"):
+        IdentitySpec(degrees_of_freedom=5.0, data="mnist")
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it(digits):
+    assert IdentitySpec(batch_size=10**6).resolved(digits).batch_size == digits.train.shape[0]
 
 
 def test_provenance_says_where_a_result_comes_from():

@@ -60,8 +60,10 @@ def run(argv: Sequence[str]) -> int:
     diagnosis = Diagnosis(*explain(plan, terminal(notes)))
     diagnosis.save(options.out)
     diagnosis.print(Console(highlight=False))
+    if diagnosis.record["interrupted"]:
+        say(f"interrupted at '{diagnosis.record['interrupted']}'; what was finished is written")
     print(f"\nreport: {options.out / 'report.html'}   data: {options.out / 'diagnosis.json'}")
-    return 0
+    return 130 if diagnosis.record["interrupted"] else 0
 
 
 def _duration(seconds: float) -> str:

@@ -41,7 +41,11 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
     if census is None or not census.dead or not kept[: census.loss.shape[0]].any():
         return None
     watched = kept[: census.loss.shape[0]]
-    census = census._replace(dead=tuple(layer[watched] for layer in census.dead))
+    census = census._replace(
+        dead=tuple(layer[watched] for layer in census.dead),
+        loss=census.loss[watched],
+        output_loss=census.output_loss[watched],
+    )
     constant = constant_targets(problem)
     layers = [
         _layer(i, dead, census, problem.net.activations[i]) for i, dead in enumerate(census.dead)
@@ -67,6 +71,7 @@ def dead_record(history: History, problem: Problem) -> dict[str, Any] | None:
         "share_of_loss": float(in_varying.mean() / total.mean()) if total.any() else None,
         "share_sem": sem(share),
         "revivals": _mean(revivals(census.dead[-1])),
+        "born_dead": _born(census, constant),
         "death": _clock(census, constant),
         "stops_gradient": problem.net.activations[-1] in CAN_DIE,
         "how": "pre-activation <= 0 on all training examples; death is the first census "
@@ -85,10 +90,18 @@ def _layer(index: int, dead: np.ndarray, census: Census, activation: str) -> dic
     }
 
 
+def _born(census: Census, constant: np.ndarray) -> dict[str, Any]:
+    """Varying outputs that never fire at any census, and the loss in them at the end."""
+    born = (death_index(census.dead[-1]) == 0) & ~constant[None, :]
+    lost = np.where(born, census.output_loss[:, -1], 0.0).mean(axis=1)
+    return {"outputs": _mean(born.sum(axis=1)), "loss": _mean(lost)}
+
+
 def _clock(census: Census, constant: np.ndarray) -> dict[str, Any]:
-    """When varying outputs that are dead at the end died, pooled over seeds."""
+    """When varying outputs that are dead at the end died, pooled over seeds; those that were
+    dead before the first step are counted apart."""
     at = death_index(census.dead[-1])[:, ~constant]
-    died = at[at < census.step.size]
+    died = at[(at > 0) & (at < census.step.size)]
     if died.size == 0:
         return {"count": 0, "median_step": None, "in_first_epoch": None}
     steps = census.step[died]

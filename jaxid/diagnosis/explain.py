@@ -12,16 +12,16 @@ import numpy as np
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis import conditioning, pictures
 from jaxid.diagnosis.budget import build_budget
+from jaxid.diagnosis.conclude import conclude, suspects
 from jaxid.diagnosis.cost import Cost
 from jaxid.diagnosis.dead import dead_record
 from jaxid.diagnosis.evidence import Evidence, gather
-from jaxid.diagnosis.findings import build_findings, follow_ups
+from jaxid.diagnosis.final import final_losses, percentage_error
+from jaxid.diagnosis.findings import follow_ups
+from jaxid.diagnosis.first_step import first_step, rate_remedy
 from jaxid.diagnosis.points import classify
-from jaxid.diagnosis.predicted import predicted_ratio
-from jaxid.diagnosis.prescriptions import Remedy
-from jaxid.diagnosis.statistics import summary
-from jaxid.diagnosis.trials import Trial, TrialMode, run_trials, trial_record
-from jaxid.diagnosis.verdict import compound, verdict_sentences
+from jaxid.diagnosis.prescriptions import Remedy, remedies
+from jaxid.diagnosis.trials import Trial, TrialMode, run_trials
 from jaxid.diagnosis.well_posed import well_posedness
 from jaxid.experiment import IdentitySpec, build_problem, check_memory
 from jaxid.problem import Problem
@@ -31,6 +31,13 @@ from jaxid.training.progress import SILENT, Reporter, Timed
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1
+UNFINISHED: dict[str, Any] = {
+    "conditioning": {"at_init": None, "at_end": None, "reason": "interrupted"},
+    "budget": None,
+    "budget_reason": "the run was interrupted before its last layers were solved",
+    "points": [],
+}
+"""What stands for parts that an interrupt prevented."""
 
 
 @dataclass(frozen=True)
@@ -104,35 +111,34 @@ def explain(
     history = runner.train(
         spec.seed_list, census=True, census_seeds=plan.census_seeds, reporter=reporter
     )
-    finite = history.first_bad < 0
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "problem": spec.as_json() | {"train_examples": problem.examples, "layout_used": layout},
         "predicted_seconds": plan.predicted_seconds,
-        "final": _final(history),
+        "final": final_losses(history),
         "non_finite": [
             {"seed": int(seed), "step": int(step)}
             for seed, step in zip(spec.seed_list, history.first_bad, strict=True)
             if step >= 0
         ],
-        "mape": _mape(history, plan.dataset),
+        "mape": percentage_error(history, plan.dataset),
         "dead": dead_record(history, problem),
     }
     arrays = pictures.curves(history) | pictures.census(history, problem)
     arrays |= pictures.final(history, problem) | pictures.images(history, problem, plan.dataset)
-    evidence = None
-    if finite.any():
-        evidence = gather(
-            runner,
-            history,
-            solve_seeds=plan.solve_seeds,
-            twice_seeds=plan.twice_seeds,
-            end_seeds=plan.end_seeds,
-            reporter=reporter,
-        )
-    _analyse(plan, runner, history, evidence, record, arrays, reporter)
-    trials = _trials(plan, history, reporter)
-    _conclude(record, trials)
+    far = first_step(problem, spec.seed_list)
+    record["first_step"] = far._asdict()
+    trials: list[Trial] = []
+    record["interrupted"] = None
+    try:
+        _analyse(plan, runner, history, record, arrays, reporter)
+        _try(plan, history, rate_remedy(far), trials, reporter)
+    except KeyboardInterrupt:
+        # Hours of training are not thrown away: what is finished is concluded from.
+        record["interrupted"] = timed.stage
+        for name, nothing in UNFINISHED.items():
+            record.setdefault(name, nothing)
+    conclude(record, trials)
     spent = time.perf_counter() - clock
     stages = timed.seconds | {"everything else": spent - sum(timed.seconds.values())}
     record["provenance"] = provenance(spec.seed_list, started, round(spent, 2)) | {
@@ -147,15 +153,24 @@ def _analyse(
     plan: Plan,
     runner: Runner,
     history: History,
-    evidence: Evidence | None,
     record: dict[str, Any],
     arrays: dict[str, np.ndarray],
     reporter: Reporter,
 ) -> None:
-    """Representation, spectra, budget, kind of point, well-posedness."""
+    """Representation, well-posedness, spectra, budget, kind of point."""
     representation, posed, posed_arrays = well_posedness(plan.spec, plan.problem, plan.dataset)
     record |= posed
     arrays |= posed_arrays
+    evidence: Evidence | None = None
+    if np.any(history.first_bad < 0):
+        evidence = gather(
+            runner,
+            history,
+            solve_seeds=plan.solve_seeds,
+            twice_seeds=plan.twice_seeds,
+            end_seeds=plan.end_seeds,
+            reporter=reporter,
+        )
     spectra = conditioning.measure(
         runner, history, evidence, plan.spectrum_seeds, reporter, plan.spec.seed_list
     )
@@ -179,11 +194,15 @@ def _analyse(
     arrays |= pictures.floors(evidence, representation)
 
 
-def _trials(plan: Plan, history: History, reporter: Reporter) -> list[Trial]:
-    """All remedies, then those that do nothing alone again beside each confirmed cause."""
+def _try(
+    plan: Plan, history: History, rate: Remedy | None, trials: list[Trial], reporter: Reporter
+) -> None:
+    """All remedies, a smaller rate where the first step goes too far, then those that do
+    nothing alone again beside each confirmed cause; ``trials`` grows as they finish."""
 
-    def run(name: str, chosen: list[Remedy] | None = None) -> list[Trial]:
-        return run_trials(
+    def run(name: str, chosen: list[Remedy]) -> None:
+        run_trials(
+            trials,
             plan.spec,
             plan.dataset,
             history.step_original,
@@ -194,91 +213,5 @@ def _trials(plan: Plan, history: History, reporter: Reporter) -> list[Trial]:
             name=name,
         )
 
-    trials = run("remedies")
-    return trials + run("remedies, jointly", follow_ups(_suspects(trials, plan.spec.depth)))
-
-
-def _suspects(trials: list[Trial], depth: int) -> list[Trial]:
-    """Trials that can convict. One layer is no composition: what a skip connection cures
-    there is something else."""
-    return [t for t in trials if depth > 1 or t.remedy.suspect != "composition of layers"]
-
-
-def _conclude(record: dict[str, Any], trials: list[Trial]) -> None:
-    """Findings, prescriptions and the three sentences, from what is measured."""
-    budget = record.get("budget")
-    record["trials"] = [
-        trial_record(trial, predicted_ratio(trial.remedy.name, budget)) for trial in trials
-    ]
-    suspects = _suspects(trials, record["problem"]["depth"])
-    record["findings"] = build_findings(suspects, budget)
-    helping = sorted(
-        (t for t in record["trials"] if t["verdict"] == "helps" and t["group"] != "control"),
-        # A change that starts at a solution proves that there is one, and teaches nothing.
-        key=lambda t: (t["solved_at_start"], t["ratio"]),
-    )
-    record["prescriptions"] = [
-        {
-            "name": t["name"],
-            "change": t["change"],
-            "predicted": t["predicted"],
-            "solved_at_start": t["solved_at_start"],
-            "trial": {
-                key: t[key]
-                for key in (
-                    "before",
-                    "after",
-                    "ratio",
-                    "ci95",
-                    "seeds",
-                    "seeds_lower",
-                    "epochs",
-                    "reference_epochs",
-                )
-            },
-        }
-        for t in helping
-    ]
-    record["certificate"] = None
-    if budget:
-        budget["compound"] = compound(record)
-    record["verdict"] = verdict_sentences(record)
-
-
-def _final(history: History) -> dict[str, Any]:
-    train, test = history.train_end, history.test_end
-    final = {
-        "train_loss": summary(history.train[:, -1]),
-        "train_loss_end": summary(np.asarray(train.loss)),
-        "original_train_loss_end": summary(np.asarray(train.original_loss)),
-    }
-    if test is not None:
-        with np.errstate(invalid="ignore"):  # inf - inf, of seeds that went non-finite
-            gap = np.asarray(test.loss) - np.asarray(train.loss)
-        final |= {
-            "test_loss": summary(np.asarray(test.loss)),
-            "test_mape": summary(np.asarray(test.mape)),
-            "original_test_loss": summary(np.asarray(test.original_loss)),
-            "generalisation_gap": summary(gap),
-        }
-    return final
-
-
-def _mape(history: History, dataset: Dataset) -> dict[str, Any] | None:
-    """Which share of the percentage error comes from targets that are zero."""
-    if history.test_end is None:
-        return None
-    total = np.asarray(history.test_end.mape, float)
-    zero = np.asarray(history.test_end.mape_zero, float)
-    rest = np.asarray(history.test_end.mape_rest, float)
-    finite = np.isfinite(total)
-    if not finite.any():
-        return None
-    mean = float(total[finite].mean())
-    return {
-        "total": mean,
-        "share_zero_targets": float(zero[finite].mean()) / mean if mean else None,
-        "without_zero_targets": float(rest[finite].mean()),
-        "zero_share_of_targets": float(np.mean(dataset.test == 0)),
-        "floor": 1e-7,
-    }
+    run("remedies", [*remedies(plan.spec), *([] if rate is None else [rate])])
+    run("remedies, jointly", follow_ups(suspects(trials, plan.spec.depth)))

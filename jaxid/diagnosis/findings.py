@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.diagnosis.first_step import NAME as FIT_RATE
 from jaxid.diagnosis.prescriptions import Remedy, both, pair_parts
 from jaxid.diagnosis.statistics import BAND, judge, seeds_to_decide, t_interval
 from jaxid.diagnosis.trials import Trial
 
 COUNTERFACTUALS: dict[str, str] = {
+    FIT_RATE: "rate_too_large",
     "linear output": "locked",
     "decaying rate": "optimizer_noise",
     "standardize": "conditioning",

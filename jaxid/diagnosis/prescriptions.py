@@ -26,6 +26,8 @@ class Remedy:
       suspect: which suspect the change acquits or convicts.
       group: single, pair or control.
       note: what is particular about it.
+      built_in: whether it puts the answer into the network, so that it proves that there is
+        one and teaches nothing about learning it.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Remedy:
     suspect: str
     group: Literal["single", "pair", "control"] = "single"
     note: str = ""
+    built_in: bool = False
 
     def apply(self, spec: IdentitySpec) -> IdentitySpec:
         """The changed spec; ``spec`` must be resolved."""
@@ -83,12 +86,14 @@ SINGLES: tuple[Remedy, ...] = (
         {"initializer": "identity"},
         "initialisation",
         note="starts at a solution where ReLU leaves the data unchanged",
+        built_in=True,
     ),
     Remedy(
         "residual connection",
         {"residual": True},
         "composition of layers",
         note="a unit that dies then adds nothing, which is the solution",
+        built_in=True,
     ),
 )
 
@@ -132,8 +137,13 @@ def remedies(spec: IdentitySpec) -> list[Remedy]:
 
 def both(first: Remedy, second: Remedy) -> Remedy:
     """Two changes at once; the first may be a pair itself."""
-    changes = {**first.changes, **second.changes}
-    return Remedy(f"{first.name} + {second.name}", changes, "compound", "pair")
+    return Remedy(
+        f"{first.name} + {second.name}",
+        {**first.changes, **second.changes},
+        "compound",
+        "pair",
+        built_in=first.built_in or second.built_in,
+    )
 
 
 def pair_parts(name: str) -> tuple[str, str] | None:

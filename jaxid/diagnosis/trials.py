@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from jaxid.data.sources import Dataset
-from jaxid.diagnosis.prescriptions import Remedy, remedies
+from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.diagnosis.statistics import judge, seeds_to_decide, t_interval
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.linalg.parallel import cores
@@ -92,6 +92,7 @@ def trial_plan(spec: IdentitySpec, mode: TrialMode) -> tuple[int, int]:
 
 
 def run_trials(
+    done: list[Trial],
     spec: IdentitySpec,
     dataset: Dataset,
     reference: np.ndarray,
@@ -99,28 +100,26 @@ def run_trials(
     mode: TrialMode,
     reporter: Reporter,
     *,
-    chosen: Sequence[Remedy] | None = None,
+    chosen: Sequence[Remedy],
     name: str = "remedies",
-) -> list[Trial]:
-    """Every remedy that changes something, on paired seeds.
+) -> None:
+    """Those remedies on paired seeds.
 
     Args:
+      done: finished trials are appended here, so that an interrupt loses none of them.
       spec: resolved.
       dataset: its data.
       reference: (S, steps) batch losses of the run itself, original units.
       steps_per_epoch: of the run.
       mode: none, short or full.
       reporter, name: progress, one bar over all trials.
-      chosen: these instead of all.
+      chosen: what to try.
     """
-    if mode == "none" or (chosen is not None and not chosen):
-        return []
+    if mode == "none" or not chosen:
+        return
     seeds, epochs = trial_plan(spec, mode)
     base = dataclasses.replace(spec, epochs=epochs, seeds=seeds)
     before = tail_mean(reference[:seeds, : epochs * steps_per_epoch])
-    if chosen is None:
-        chosen = remedies(base)
-    trials: list[Trial] = []
     together = _together(base)
     with (
         reporter.task(name, len(chosen)) as task,
@@ -133,18 +132,16 @@ def run_trials(
             return trial
 
         for start in range(0, len(chosen), together):
-            trials += pool.map(run, chosen[start : start + together])
+            done += pool.map(run, chosen[start : start + together])
             # Compiled programs of a trial are of no further use; on a small machine they add up.
             jax.clear_caches()  # type: ignore[no-untyped-call]
             gc.collect()
-    return trials
 
 
 def _together(spec: IdentitySpec) -> int:
     """How many trials run at once: a small network's steps and all compilation fill one core.
 
-    Large matrices fill all cores
-    by themselves, and an accelerator is one device.
+    Large matrices fill all cores by themselves, and an accelerator is one device.
     """
     assert spec.width is not None
     small = spec.width <= SMALL_WIDTH and jax.default_backend() == "cpu"
@@ -196,6 +193,7 @@ def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
         "reference_epochs": trial.reference_epochs,
         "note": trial.remedy.note,
         "solved_at_start": trial.solved_at_start,
+        "built_in": trial.remedy.built_in or trial.solved_at_start,
     }
     if bad:
         steps = trial.first_bad[trial.first_bad >= 0]

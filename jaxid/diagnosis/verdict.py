@@ -14,6 +14,7 @@ ITEMS = {
 }
 CAUSES = {
     "locked": "the ReLU output",
+    "rate_too_large": "a rate that is too large",
     "optimizer_noise": "the constant rate",
     "conditioning": "the conditioning of the inputs",
     "weak_optimizer": "the optimizer",
@@ -25,8 +26,6 @@ CAUSES = {
     "initialisation": "the initialisation",
     "composition_of_layers": "the composition of layers",
 }
-BUILT_IN = frozenset({"identity init", "residual connection"})
-"""Remedies that put the answer into the network."""
 LARGE = 0.1
 """A share of the loss worth a clause of its own."""
 
@@ -65,14 +64,23 @@ def _where(record: dict[str, Any]) -> str:
     leads = in_dead >= max(shares[c] for c in ("representation", "slow_modes", "optimizer_noise"))
     if dead and dead["stops_gradient"] and in_dead >= LARGE and leads:
         count = dead["outputs_dead_varying"]["mean"]
-        early = dead["death"]["in_first_epoch"]
-        when = f" ({percent(early)} of them in the first epoch)" if early else ""
         return (
             f"{start}: {percent(in_dead)} of it sits in the {number(count)} of {dead['outputs']} "
-            f"outputs that have died{when} and answer 0 to every example."
+            f"outputs that are dead{_when(dead)} and answer 0 to every example."
         )
     largest = max(shares, key=lambda cause: shares[cause])
     return f"{start}: {percent(shares[largest])} of it {ITEMS[largest]}."
+
+
+def _when(dead: dict[str, Any]) -> str:
+    """Since when, in brackets: before the first step, or when they died."""
+    born = (dead.get("born_dead") or {"outputs": {"mean": 0.0}})["outputs"]["mean"]
+    early = dead["death"]["in_first_epoch"]
+    words = [f"{number(born)} before the first step"] if born else []
+    if early:
+        others = "of the others" if born else "of them"
+        words.append(f"{percent(early)} {others} since the first epoch")
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _why(record: dict[str, Any]) -> str:
@@ -115,9 +123,7 @@ def _remedy(record: dict[str, Any]) -> str:
     if not trials:
         return "No remedy was tried (--trials none), so what would cure it is not proved here."
     helping = record.get("prescriptions") or []
-    # What has the answer built in proves that it exists; what has not teaches more.
-    learned = [p for p in helping if p["name"] not in BUILT_IN]
-    best = (learned or helping or [None])[0]
+    best = helping[0] if helping else None
     joint = compound(record)
     rescued = [n for n, t in trials.items() if t["before"] is None and t["after"] is not None]
     if best is None and rescued:
@@ -133,6 +139,12 @@ def _remedy(record: dict[str, Any]) -> str:
         f"{best['name']} takes it from {number(trial['before'])} to {number(trial['after'])} "
         f"on the {trial['seeds']} seeds it was tried on ({trial['seeds_lower']} of them lower)"
     )
+    far = _too_far(record)
+    if far is not None:
+        return (
+            f"The rate is too large: the first step moves the outputs {number(far, 2)} times as "
+            f"far as the targets lie; {cure}."
+        )
     if joint is None:
         return f"What helps most: {cure}."
     first, second = joint["evidence"]["alone"]
@@ -148,6 +160,14 @@ def _remedy(record: dict[str, Any]) -> str:
     if together["remedy"] == best["name"]:
         return sentence + "."
     return f"{sentence}; best of all, {cure}."
+
+
+def _too_far(record: dict[str, Any]) -> float | None:
+    """How far the first step goes, if a smaller rate was confirmed to be what is missing."""
+    for finding in record.get("findings") or []:
+        if finding["causes"] == ["rate_too_large"] and finding["verdict"] == "cause":
+            return float(record["first_step"]["value"])
+    return None
 
 
 def _ill_posed(record: dict[str, Any]) -> str | None:

@@ -137,7 +137,7 @@ def _title(record: Record) -> str:
     if not dead["stops_gradient"]:
         return f"{number(count)} of {outputs} outputs are never positive, but still learn"
     held = "" if share is None else f" and hold {percent(share)} of the loss"
-    return f"{number(count)} of {outputs} outputs die for good{held}"
+    return f"{number(count)} of {outputs} outputs end up dead{held}"
 
 
 def caption(record: Record, arrays: Arrays) -> str:

@@ -100,8 +100,8 @@ def _title(kinds: np.ndarray) -> str:
     if lost == 0:
         return "Test images and what the network makes of them"
     if lost == 1:
-        return "1 pixel is the same whatever the image: its unit is dead"
-    return f"{lost} pixels are the same whatever the image: their units are dead"
+        return "1 output pixel stays black whatever the image: its unit is dead"
+    return f"{lost} output pixels stay black whatever the image: their units are dead"
 
 
 def caption(record: Record, arrays: Arrays) -> str:

@@ -100,7 +100,11 @@ def _order(trial: dict[str, Any]) -> float:
 
 
 def _limits(trials: list[dict[str, Any]]) -> tuple[float, float]:
-    """Of ratios, intervals and 0.5 to 2; intervals are cut a factor ``WILD`` beyond ratios."""
+    """Of ratios, intervals and 0.5 to 2; intervals are cut a factor ``WILD`` beyond ratios.
+
+    A loss of exactly 0 counts as float32's floor, which would stretch the axis to 1e-16.
+    """
+    trials = [t for t in trials if t["after"] != 0]
     ratios = [ratio for ratio in map(ratio_of, trials) if ratio]
     least, most = min([0.5, *ratios]), max([2.0, *ratios])
     ends = [end for t in trials for end in t["ci95"] or [] if end > 0]
@@ -129,12 +133,12 @@ def _draw_row(axes: Axes, place: int, trial: dict[str, Any], low: float, high: f
         text = "blew up" if trial["verdict"] == "non_finite" else "no ratio"
         axes.plot([high], [place], marker=marker, color=colour, markersize=7, clip_on=False)
     else:
-        text = number(ratio, 2)
-        # A loss of exactly 0 has no place on this axis: an arrow at its edge.
+        text = "to 0" if trial["after"] == 0 else number(ratio, 2)
+        # What lies beyond the axis is an arrow at its edge.
         axes.plot(
             [max(ratio, low)],
             [place],
-            marker=marker if ratio else "<",
+            marker=marker if ratio >= low else "<",
             color=colour,
             markersize=6.5,
             clip_on=False,
@@ -191,10 +195,10 @@ def _title(trials: list[dict[str, Any]]) -> str:
     if best is None:
         return "None of the remedies tried is sure to help"
     ratio = ratio_of(best) or 0.0
+    if best["after"] == 0:
+        return f"Best remedy: {best['name']} leaves no loss at all"
     if ratio > 0.5:
         return f"Best remedy: {best['name']}, {number(ratio, 2)} times the loss"
-    if ratio == 0:
-        return f"Best remedy: {best['name']} leaves no loss at all"
     return f"Best remedy: {best['name']} divides the loss by {_round(1 / ratio)}"
 
 

@@ -18,7 +18,13 @@ MEASURES = (
 PARTS = {
     "switched_off_examples": "examples on which a unit is off",
     "locked_given_features": "locked, given the features",
+    "coherent": "shift common to all examples",
+    "incoherent": "shift that varies by example",
 }
+ITEMS = (
+    "locked: no step of the last layer lowers it; slow modes: more steps would; optimizer "
+    "noise: smaller steps would;"
+)
 
 
 def outcome(record: Record, full: bool) -> Section:
@@ -37,6 +43,11 @@ def outcome(record: Record, full: bool) -> Section:
         columns = ("", ">mean", ">std. error", ">one more run (95 %)")
         section.tables.append(Table(columns, rows))
     reasons = [f for f in final.values() if f.get("reason") or f.get("sem_reason")]
+    if any(_reaches_below_zero(f) for f in final.values()):
+        section.notes.append(
+            "The range for one more run is symmetric, mean ± t s sqrt(1 + 1/n); where it reaches "
+            "below 0 the seeds are skewed and few, no loss is negative."
+        )
     if reasons:
         why = reasons[0].get("reason") or reasons[0]["sem_reason"]
         section.notes.append(f"No standard errors: {why}.")
@@ -46,6 +57,11 @@ def outcome(record: Record, full: bool) -> Section:
         more = f" and {len(bad) - 6} more" if len(bad) > 6 else ""
         section.texts.append(f"Blew up (loss no longer finite): {shown}{more}.")
     return section
+
+
+def _reaches_below_zero(found: Record) -> bool:
+    between, mean = found.get("interval95"), found.get("mean")
+    return between is not None and mean is not None and between[0] < 0 <= mean
 
 
 def _repeats(name: str, final: Record) -> bool:
@@ -71,10 +87,10 @@ def budget(record: Record, full: bool) -> Section:
         return section
     section.tables.append(_table(record, found, full))
     left = found["unexplained"]
-    section.notes.append(
-        f"again: a second, independent account of each item; it leaves {percent(left['share'])} "
-        "open."
-    )
+    section.notes += [
+        f"{ITEMS} second account: each item again, by a mechanism computed without that "
+        f"intervention; it leaves {percent(left['share'])} open."
+    ]
     section.texts += _compound(found)
     section.notes += _doubts(found, full)
     if full:
@@ -127,7 +143,7 @@ def _table(record: Record, found: dict[str, Any], full: bool) -> Table:
             )
         )
     )
-    return Table(("", ">loss", ">share", ">again", ">std. error"), rows)
+    return Table(("", ">loss", ">share", ">second account", ">std. error"), rows)
 
 
 def _compound(found: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from jaxid.report.content import Record, Table, is_number, title_of
 from jaxid.report.sections import headline, problem_line, sections
 from jaxid.wording import label
 
-TITLE = "Why it did not learn"
+TITLE = "Why the loss stopped where it did"
 
 
 def markdown(

@@ -26,12 +26,23 @@ def dead(record: Record, full: bool) -> Section:
             if not found["loss_constant"]["mean"]
             else f"; {number(constant['mean'])} more are dead on targets that never vary"
         )
-    section.texts.append(text + ".")
-    clock = found["death"]
+    section.texts.append(text + ", all at the end of training.")
+    clock, born = found["death"], found.get("born_dead")
+    if born and born["outputs"]["mean"]:
+        section.texts.append(
+            f"{number(born['outputs']['mean'])} of them never fired, from before the first step "
+            f"on, and hold {number(born['loss']['mean'])} of the loss."
+        )
     if clock["count"]:
         section.texts.append(
-            f"Half of these deaths come by step {number(clock['median_step'])}, "
+            f"Half of the deaths come by step {number(clock['median_step'])}, "
             f"{percent(clock['in_first_epoch'])} in the first epoch."
+        )
+    far = record.get("first_step") or {}
+    if far.get("value") is not None:
+        section.texts.append(
+            "The very first step moves the outputs by "
+            f"{plus_minus(far['value'], far['error'], 2)} times the size of the targets."
         )
     if not found["stops_gradient"]:
         section.texts.append("The activation lets gradients through there, so they can recover.")
@@ -60,7 +71,7 @@ def points(record: Record, full: bool) -> Section:
     section = Section("What kind of point training stopped at")
     found = record.get("points") or []
     section.texts += [
-        f"{point['group'].capitalize()} outputs ({number(point['outputs'])}, loss "
+        f"Outputs {point['group']} after annealing ({number(point['outputs'])}, loss at the end "
         f"{number(point['loss'])}): {label(point['kind'])}"
         f"{'. ' + _sentence(point['why']) if full else '.'}"
         for point in found

@@ -85,16 +85,19 @@ class Timed:
 
     Attributes:
       seconds: by the task's name up to its first comma, summed, in the order of first use.
+      stage: the last task's name.
     """
 
     def __init__(self, inner: Reporter) -> None:
         self._inner = inner
         self.seconds: dict[str, float] = {}
+        self.stage = ""
 
     @contextlib.contextmanager
     def task(self, name: str, total: float) -> Iterator[Task]:
         """The inner reporter's task, timed."""
         stage, start = name.split(",")[0], time.perf_counter()
+        self.stage = name
         try:
             with self._inner.task(name, total) as task:
                 yield task

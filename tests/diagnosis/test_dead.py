@@ -43,8 +43,10 @@ def made(dead, output_loss, first_bad, step=(0, 1, 4)):
     output_loss = np.asarray(output_loss, float)
     dead = np.asarray(dead, bool)
     seeds, count, outputs = dead.shape
-    loss = np.zeros((seeds, count)), np.zeros((seeds, count, outputs))
-    census = Census(np.asarray(step), np.asarray(step) / 2, (dead,), *loss)
+    by_output = np.zeros((seeds, count, outputs))
+    by_output[:, -1] = output_loss[:seeds]
+    loss = by_output.mean(axis=2)
+    census = Census(np.asarray(step), np.asarray(step) / 2, (dead,), loss, by_output)
     # Above 0 on as many examples as there are, or on none; seeds without a census on all.
     fires = np.full(output_loss.shape, 3)
     fires[:seeds] = np.where(dead[:, -1], 0, 3)
@@ -70,6 +72,17 @@ def test_outputs_on_constant_targets_are_counted_apart():
     assert record["stops_gradient"] is True and record["revivals"]["mean"] == 0
     (layer,) = record["layers"]
     assert layer["dead_start"]["mean"] == 1 and layer["dead_end"]["mean"] == 2
+
+
+def test_an_output_dead_before_the_first_step_has_not_died():
+    # The third never fires at all but for one census: it died again, so it counts as a death.
+    born = [[True, True, True], [True, True, False], [True, True, True]]
+    record = dead_record(made([born], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert record["born_dead"]["outputs"]["mean"] == 1  # the second's target never varies
+    assert record["born_dead"]["loss"]["mean"] == 4.0
+    assert record["death"]["count"] == 1 and record["death"]["median_step"] == 4.0
+    alive = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert alive["born_dead"]["outputs"]["mean"] == 0 and alive["born_dead"]["loss"]["mean"] == 0
 
 
 def test_seeds_that_went_non_finite_are_left_out():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxid import report
+from jaxid.diagnosis import explain as explaining
 from jaxid.diagnosis import trials
 from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.diagnosis.prescriptions import SINGLES, controls
@@ -34,7 +35,7 @@ def gaussian(no_floor):
     """Made data with two changes tried, one of them random."""
     with pytest.MonkeyPatch.context() as patch, no_floor():
         chosen = [r for r in SINGLES if r.name == "linear output"]
-        patch.setattr(trials, "remedies", lambda spec: [*chosen, controls()[0]])
+        patch.setattr(explaining, "remedies", lambda spec: [*chosen, controls()[0]])
         return run(GAUSSIAN, mode="short")
 
 
@@ -42,6 +43,7 @@ TOP = {
     "schema", "problem", "provenance", "final", "budget", "conditioning", "findings",
     "prescriptions", "certificate", "non_finite", "representation", "well_posed", "moments",
     "points", "dead", "mape", "trials", "verdict", "predicted_seconds",
+    "first_step", "interrupted",
 }  # fmt: skip
 
 
@@ -115,7 +117,7 @@ def test_where_every_seed_blows_up_the_record_says_so_and_nothing_crashes(tmp_pa
                                learning_rate=1e3)  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         chosen = [r for r in SINGLES if r.name == "Adam"]
-        patch.setattr(trials, "remedies", lambda spec: chosen)
+        patch.setattr(explaining, "remedies", lambda spec: chosen)
         record, arrays = run(spec, mode="short")
     assert record["budget"] is None and record["budget_reason"] == "every seed went non-finite"
     assert [row["seed"] for row in record["non_finite"]] == [0, 1]
@@ -173,3 +175,33 @@ def test_a_plan_knows_what_will_be_done(small):
     assert plan.spectrum_seeds == 3 and plan.solve_seeds == 3 and plan.spec.epochs == 200
     longer = make_plan(IdentitySpec(seeds=3), small, trials="short", spectrum_seeds=50)
     assert longer.predicted_seconds > plan.predicted_seconds
+
+
+def test_an_interrupt_keeps_what_is_finished(no_floor, monkeypatch, tmp_path):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explaining, "remedies", lambda spec: SINGLES[:4])
+    with no_floor(), monkeypatch.context() as patch:
+        patch.setattr(explaining, "gather", stop)
+        record, arrays = run(GAUSSIAN, mode="short")
+    assert record["interrupted"] == "training" and record["trials"] == []
+    assert record["budget"] is None and "interrupted" in record["budget_reason"]
+    assert record["final"]["train_loss"]["mean"] > 0 and arrays["loss/train"].shape == (2, 3)
+    assert "interrupted" in record["verdict"][0] and report.text(record)
+    write_json(record, tmp_path)
+
+    # During the trials, the second of them by name.
+    with no_floor(), monkeypatch.context() as patch:
+        whole, _ = run(GAUSSIAN, mode="short")
+        patch.setattr(trials, "MOST_TOGETHER", 1)
+        real = trials._run_one
+        patch.setattr(
+            trials,
+            "_run_one",
+            lambda *args: stop() if args[2] is SINGLES[1] else real(*args),
+        )
+        record, _ = run(GAUSSIAN, mode="short")
+    assert record["interrupted"] == "remedies"
+    assert [t["name"] for t in record["trials"]] == [SINGLES[0].name]
+    assert record["budget"] == whole["budget"]

@@ -34,9 +34,18 @@ def ran():
     problem = build_problem(spec, data)
     reference = Runner(problem).train(spec.seed_list, test_curve=False).step_original
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials, "remedies", lambda spec: CHOSEN)
         patch.setitem(trials.SHORT_EPOCHS, "gaussian", 2)
-        found = run_trials(spec, data, reference, problem.steps_per_epoch, "short", SILENT)
+        found = []
+        run_trials(
+            found,
+            spec,
+            data,
+            reference,
+            problem.steps_per_epoch,
+            "short",
+            SILENT,
+            chosen=CHOSEN,
+        )
     return {trial.remedy.name: trial for trial in found}, reference
 
 
@@ -132,7 +141,9 @@ def test_a_short_trial_is_short_and_a_full_one_is_the_run():
 
 
 def test_no_trials_where_none_are_asked_for():
-    assert run_trials(SPEC, None, np.zeros((1, 1)), 1, "none", SILENT) == []
+    done = []
+    run_trials(done, SPEC, None, np.zeros((1, 1)), 1, "none", SILENT, chosen=CHOSEN)
+    assert done == []
 
 
 def test_the_floor_is_the_loss_of_rounding_the_targets_to_float32(small):

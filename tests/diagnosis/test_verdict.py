@@ -76,7 +76,7 @@ def test_where_the_loss_sits_is_the_first_sentence(record):
     where, why, _ = verdict_sentences(record)
     assert where == (
         "After 7 epochs the loss is 2, though the network can represent the target exactly: "
-        "50 % of it sits in the 20 of 64 outputs that have died (75 % of them in the first "
+        "50 % of it sits in the 20 of 64 outputs that are dead (75 % of them since the first "
         "epoch) and answer 0 to every example."
     )
     assert "20 % is in slow modes" in why and "30 % is noise of the constant step" in why
@@ -135,12 +135,17 @@ def test_the_best_remedy_is_named_with_its_losses_and_seeds(record):
     )
 
 
-def test_what_has_the_answer_built_in_is_named_only_where_nothing_else_helps(record):
-    record["trials"] = [tried("identity init", 0.0), tried("standardize", 0.1)]
-    record["prescriptions"] = [prescription("identity init", 0.0), prescription("standardize", 0.1)]
-    assert "standardize takes it" in verdict_sentences(record)[2]
-    del record["prescriptions"][1]
-    assert "identity init takes it" in verdict_sentences(record)[2]
+def test_a_confirmed_smaller_rate_names_the_rate_as_too_large(record):
+    record["trials"] = [tried("rate of the data's size", 0.1)]
+    record["prescriptions"] = [prescription("rate of the data's size", 0.1)]
+    record["first_step"] = {"value": 2500.0}
+    finding = {"causes": ["rate_too_large"], "verdict": "uncertain"}
+    record["findings"] = [finding]
+    assert "too large" not in verdict_sentences(record)[2]
+    finding["verdict"] = "cause"
+    said = verdict_sentences(record)[2]
+    assert said.startswith("The rate is too large: the first step moves the outputs 2,500 times")
+    assert "rate of the data's size takes it" in said
 
 
 def test_shares_that_the_second_account_does_not_confirm_carry_a_warning(record):

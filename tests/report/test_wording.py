@@ -6,7 +6,17 @@ import math
 
 import pytest
 
-from jaxid.wording import estimate, joined, label, number, percent, plus_minus, ratio_of
+from jaxid.wording import (
+    best_of,
+    estimate,
+    joined,
+    label,
+    number,
+    percent,
+    plus_minus,
+    ranked,
+    ratio_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +71,30 @@ def test_estimates_show_only_errors_that_matter_and_say_when_unconverged():
     assert estimate(None) == "-"
 
 
-def test_a_loss_of_exactly_zero_has_the_ratio_zero():
-    assert ratio_of({"before": 2.0, "after": 0.0, "ratio": math.nan}) == 0.0
+def test_a_ratio_is_that_of_the_interval_or_unknown():
+    assert ratio_of({"before": 2.0, "after": 0.0, "ratio": 1e-16}) == 1e-16
     assert ratio_of({"before": 0.0, "after": 0.0, "ratio": math.nan}) is None
     assert ratio_of({"before": 2.0, "after": None, "ratio": None}) is None
     assert ratio_of({"before": 2.0, "after": 1.0, "ratio": 0.49}) == 0.49
+
+
+def test_the_best_is_what_helps_most_without_the_answer_built_in():
+    def trial(name, ratio, verdict="helps", group="single", built_in=False):
+        return {"name": name, "after": ratio, "ratio": ratio, "verdict": verdict, "group": group,
+                "built_in": built_in}  # fmt: skip
+
+    trials = [
+        trial("identity", 1e-16, built_in=True),
+        trial("small", 0.5),
+        trial("harmful", 3.0, "harms"),
+        trial("large", 0.1),
+        trial("luck", 0.01, group="control"),
+        trial("residual", 1e-3, built_in=True),
+    ]
+    order = [t["name"] for t in ranked(trials)]
+    assert order == ["large", "small", "identity", "residual"]
+    assert best_of(trials)["name"] == "large" and best_of(trials[:1])["name"] == "identity"
+    assert best_of(trials[2:3]) is None
 
 
 def test_words():
