@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from jaxid.errors import InputError
+from jaxid.errors import InputError, exit_code
 
 USAGE = """usage: jaxid COMMAND [options]      (jaxid COMMAND --help lists them)
 
@@ -34,19 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        return _command(args)(args[1:])
-    except InputError as wrong:
-        print(f"jaxid: {wrong}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("jaxid: interrupted before there was a result to write", file=sys.stderr)
-        return 130
+        return exit_code("jaxid", lambda: _command(args)(args[1:]))
     except BrokenPipeError:
         # Whoever read the output has closed it; Python must not try to flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
 
 
 def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import tyro
 from jaxid.errors import InputError
 
 T = TypeVar("T")
+KINDS = {"INT": "a whole number", "FLOAT": "a number"}
 _FRAME = "│╭╮╰╯"
 
 
@@ -25,19 +27,42 @@ def parse(spec: type[T], argv: Sequence[str], prog: str, description: str) -> T:
       SystemExit: with 0, after --help.
     """
     panel = io.StringIO()
+    # A plain StringIO has no encoding, and the help would be framed in dashes.
+    page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     try:
-        with contextlib.redirect_stderr(panel):
+        with contextlib.redirect_stderr(panel), contextlib.redirect_stdout(page):
             return tyro.cli(spec, args=list(argv), prog=prog, description=description)
     except SystemExit as stop:
         if stop.code in (0, None):
+            print("\n".join(map(_without_none, page.buffer.getvalue().decode().splitlines())))
             raise
-        raise InputError(f"{_one_line(panel.getvalue())} (see {prog} --help)") from None
+        message = _one_line(panel.getvalue()) + _meant(spec, argv)
+        raise InputError(f"{message} (see {prog} --help)") from None
 
 
 def spec_of(spec: type[T], options: Any) -> T:
     """The ``spec`` inside options that extend it: the same fields, and only those."""
     fields = dataclasses.fields(spec)  # type: ignore[arg-type]
     return spec(**{field.name: getattr(options, field.name) for field in fields})
+
+
+def _meant(spec: Any, argv: Sequence[str]) -> str:
+    """A hint at the flag nearest to one that does not exist; empty where none is near."""
+    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(spec)]
+    for word in argv:
+        flag = word.partition("=")[0].replace("_", "-")
+        if flag.startswith("--") and flag not in flags:
+            near = difflib.get_close_matches(flag, flags, n=1)
+            return f"; did you mean {near[0]}?" if near else ""
+    return ""
+
+
+def _without_none(line: str) -> str:
+    """A line of help without the None that optional fields admit, frame kept in place."""
+    shorter = line.replace("{None}|", "").replace("{None,", "{")
+    if shorter == line or not line.endswith("│"):
+        return shorter
+    return shorter[:-1] + " " * (len(line) - len(shorter)) + "│"
 
 
 def _one_line(panel: str) -> str:
@@ -54,6 +79,18 @@ def _one_line(panel: str) -> str:
     message = re.sub(
         r"no type matching \{None\}\|(\w+) could be instantiated.*?(\['.*?'\]).*",
         r"\2 is not of type \1",
+        message,
+    )
+    # ['many'] is not of type INT: as a person would say it.
+    message = re.sub(
+        r"^(?:Error parsing )?(--\S+): (?:invalid literal for (int)\(\).*|could not convert "
+        r"string to (float)): '(.*)'.*",
+        lambda found: f"{found[1]}: ['{found[4]}'] is not of type {(found[2] or found[3]).upper()}",
+        message,
+    )
+    message = re.sub(
+        r"^(?:Error parsing )?(--\S+): \['(.*)'\] is not of type (\w+).*",
+        lambda found: f"{found[1]} is {found[2]!r}; give {KINDS.get(found[3], found[3])}",
         message,
     )
     return message.rstrip(".") or "the arguments could not be read"

@@ -22,8 +22,3 @@ def float64() -> Iterator[None]:
         manager = importlib.import_module("jax.experimental").enable_x64()
     with manager:
         yield
-
-
-def matmul_precision(name: str) -> contextlib.AbstractContextManager[object]:
-    """The matmul precision for the block ("highest" is true float32 on accelerators)."""
-    return jax.default_matmul_precision(name)

@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxid.diagnosis.statistics import t_interval
-from jaxid.errors import InputError
+from jaxid.errors import InputError, exit_code
 from jaxid.parsing import parse
 from jaxid.provenance import provenance
 from jaxid.training.progress import Reporter, terminal
@@ -106,7 +106,8 @@ def run(
     """
     name = Path(script).stem
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
+
+    def work() -> int:
         options = parse(options_type, arguments, f"python scripts/{name}.py", _first_line(doc))
         folder = output_folder(name, options)
         if options.redraw:
@@ -118,17 +119,11 @@ def run(
             record = _read(folder / f"{name}.json")
         with matplotlib.rc_context(STYLE):
             save_figure(draw(record), folder / name)
-    except InputError as wrong:
-        print(f"{name}: {wrong}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
-    print(record["finding"])
-    print(f"{folder / name}.json, .png, .svg")
-    return 0
+        print(record["finding"])
+        print(f"{folder / name}.json, .png, .svg")
+        return 0
+
+    return exit_code(name, work)
 
 
 def _first_line(doc: str | None) -> str:

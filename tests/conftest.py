@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 
 # Both must be set before JAX is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -11,6 +12,7 @@ if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -28,3 +30,15 @@ def mnist_dir() -> str:
         if all((Path(folder) / name).is_file() for name in idx.FILES):
             return folder
     pytest.skip("no MNIST here: JAXID_MNIST_DIR names no folder with the four official files")
+
+
+@pytest.fixture(scope="session")
+def sample() -> SimpleNamespace:
+    """The functions of sample.py: made-up diagnoses for figures and reports."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("sample.py"))))
+
+
+@pytest.fixture(params=["full", "minimal", "one_seed", "no_images", "deep", "empty"])
+def case(request, sample):
+    """(name, record, arrays) of each kind of made-up diagnosis."""
+    return request.param, *sample.cases()[request.param]

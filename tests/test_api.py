@@ -13,7 +13,7 @@ from rich.console import Console
 
 from jaxid.api import Diagnosis
 
-SAMPLE = runpy.run_path(str(Path(__file__).resolve().parent / "report" / "sample.py"))
+SAMPLE = runpy.run_path(str(Path(__file__).resolve().with_name("sample.py")))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec
+from jaxid.experiment import GAUSSIAN, IdentitySpec
 from jaxid.parsing import parse, spec_of
 
 FIELDS = {field.name: field.default for field in dataclasses.fields(IdentitySpec)}
@@ -67,7 +67,10 @@ def test_every_field_has_a_flag(name):
     else:
         value = next(choice for choice in choices(HINTS[name]) if choice != default)
         argv = [flag(name), value]
-    assert read(*argv) == dataclasses.replace(IdentitySpec(), **{name: value})
+    base = IdentitySpec()
+    if name in GAUSSIAN:
+        argv, base = ["--data", "gaussian", *argv], IdentitySpec(data="gaussian")
+    assert read(*argv) == dataclasses.replace(base, **{name: value})
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if choices(HINTS[name])])
@@ -79,15 +82,15 @@ def test_every_choice_of_a_name_can_be_typed(name):
 @pytest.mark.parametrize(
     "argv, says",
     [
-        (["--depht", "2"], "--depht"),
-        (["--depth", "two"], "two"),
-        (["--depth", "1.5"], "1.5"),
+        (["--depht", "2"], "did you mean --depth?"),
+        (["--depth", "two"], "--depth is 'two'; give a whole number"),
+        (["--depth", "1.5"], "--depth is '1.5'; give a whole number"),
         (["--depth"], "--depth"),
         (["--data", "imagenet"], "imagenet"),
         (["--output-activation", "swoosh"], "--output-activation"),
-        (["--learning-rate", "fast"], "fast"),
+        (["--learning-rate", "fast"], "--learning-rate is 'fast'; give a number"),
         (["--learning-rate", "-1"], "--learning-rate is -1"),
-        (["--width", "wide"], "wide"),
+        (["--width", "wide"], "--width is 'wide'; give a whole number"),
         (["--seeds", "0"], "--seeds is 0"),
         (["something"], "something"),
     ],
@@ -109,6 +112,9 @@ def test_help_lists_every_flag_and_stops_with_zero(capsys):
     shown = capsys.readouterr().out
     for name in FIELDS:
         assert flag(name) in shown, name
+    # Optional fields are shown without the None that they admit, inside the same frame.
+    assert "{None" not in shown
+    assert len({len(line) for line in shown.splitlines() if line.startswith("│")}) == 1
 
 
 def test_the_spec_inside_longer_options_is_found_again():

@@ -35,7 +35,7 @@ import jax
 import numpy as np
 
 from jaxid.data.sources import load
-from jaxid.errors import InputError
+from jaxid.errors import InputError, exit_code
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.parsing import parse
 from jaxid.provenance import provenance
@@ -207,18 +207,13 @@ def _say(text: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
-    try:
-        arguments = list(sys.argv[1:] if argv is None else argv)
-        options = parse(Options, arguments, "keras_epoch.py", "jaxid beside Keras 3 on JAX.")
-        result = measure(options)
-    except InputError as wrong:
-        print(f"keras_epoch: {wrong}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("keras_epoch: interrupted", file=sys.stderr)
-        return 130
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return exit_code("keras_epoch", lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    options = parse(Options, arguments, "keras_epoch.py", "jaxid beside Keras 3 on JAX.")
+    result = measure(options)
     versions = result["keras_versions"]
     print(
         f"{result['data']}, {result['depth']} layer(s), batch {result['batch_size']}; Keras "

@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.errors import InputError, exit_code
 from jaxid.nets.mlp import identity_network
 from jaxid.parsing import parse
 from jaxid.problem import Problem
@@ -119,36 +119,31 @@ def table(backend: str, rows: list[dict[str, Any]]) -> list[tuple[str, int, Layo
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
-    try:
-        arguments = list(sys.argv[1:] if argv is None else argv)
-        options = parse(Options, arguments, "layouts.py", "Seconds per seed and epoch by layout.")
-        device = jax.devices()[0]
-        print(
-            f"{device.platform}: {device.device_kind}; depth {options.depth}, "
-            f"{options.examples} examples, batch {options.batch_size}"
-        )
-        print(f"{'width':>6}{'seeds':>7}{'sequential':>12}{'vmap':>9}{'vmap / sequential':>19}")
-        rows = []
-        pairs = [(width, seeds) for width in options.widths for seeds in options.seeds]
-        with terminal().task("layouts", len(pairs)) as task:
-            for width, seeds in pairs:
-                row = time_width(options, width, seeds)
-                rows.append(row)
-                task.advance(1, f"width {width}, {seeds} seeds")
-                print(
-                    f"{width:>6}{seeds:>7}{row['medians']['sequential']:>12.4f}"
-                    f"{row['medians']['vmap']:>9.4f}{row['vmap_over_sequential']:>19.2f}",
-                    flush=True,
-                )
-        lines = table(device.platform, rows)
-    except InputError as wrong:
-        print(f"layouts: {wrong}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("layouts: interrupted", file=sys.stderr)
-        return 130
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return exit_code("layouts", lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    options = parse(Options, arguments, "layouts.py", "Seconds per seed and epoch by layout.")
+    device = jax.devices()[0]
+    print(
+        f"{device.platform}: {device.device_kind}; depth {options.depth}, "
+        f"{options.examples} examples, batch {options.batch_size}"
+    )
+    print(f"{'width':>6}{'seeds':>7}{'sequential':>12}{'vmap':>9}{'vmap / sequential':>19}")
+    rows = []
+    pairs = [(width, seeds) for width in options.widths for seeds in options.seeds]
+    with terminal().task("layouts", len(pairs)) as task:
+        for width, seeds in pairs:
+            row = time_width(options, width, seeds)
+            rows.append(row)
+            task.advance(1, f"width {width}, {seeds} seeds")
+            print(
+                f"{width:>6}{seeds:>7}{row['medians']['sequential']:>12.4f}"
+                f"{row['medians']['vmap']:>9.4f}{row['vmap_over_sequential']:>19.2f}",
+                flush=True,
+            )
+    lines = table(device.platform, rows)
     print("rows for jaxid.training.layout.TABLE:")
     for line in lines:
         print(f"    {line!r},".replace("'", '"'))
