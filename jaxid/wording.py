@@ -94,6 +94,11 @@ def ranked(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(helping, key=lambda t: (t.get("built_in", False), ratio_of(t) or 0.0))
 
 
+def counted(count: int, thing: str) -> str:
+    """1 seed, 3 seeds, 60,000 seeds."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def label(name: str) -> str:
     """A key of the record as words: ``slow_modes`` -> slow modes."""
     return name.replace("_", " ")

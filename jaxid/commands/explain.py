@@ -16,6 +16,7 @@ from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, load_data
 from jaxid.parsing import parse, spec_of
 from jaxid.training.progress import terminal
+from jaxid.wording import counted
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def run(argv: Sequence[str]) -> int:
     dataset = load_data(spec, say)
     plan = make_plan(spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds)
     say(
-        f"{plan.spec.data}, depth {plan.spec.depth}, {plan.spec.seeds} seeds, "
-        f"{plan.spec.epochs} epochs: about {_duration(plan.predicted_seconds)}"
+        f"{plan.spec.data}, depth {plan.spec.depth}, {counted(plan.spec.seeds, 'seed')}, "
+        f"{counted(plan.spec.epochs or 0, 'epoch')}: about {_duration(plan.predicted_seconds)}"
     )
     diagnosis = Diagnosis(*explain(plan, terminal(notes)))
     diagnosis.save(options.out)

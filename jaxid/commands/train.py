@@ -26,6 +26,7 @@ from jaxid.training.checkpoint import save_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.progress import terminal
 from jaxid.training.run import Runner
+from jaxid.wording import counted
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _print(seeds: list[dict[str, Any]], seconds: float, out: Path) -> None:
         )
         table.add_row(str(row["seed"]), *("-" if v is None else f"{v:.5g}" for v in values))
     Console(highlight=False).print(table)
-    print(f"\n{len(seeds)} seeds in {seconds:.1f} s; losses in {out / 'run.json'}")
+    print(f"\n{counted(len(seeds), 'seed')} in {seconds:.1f} s; losses in {out / 'run.json'}")
 
 
 def _numbers(values: Any) -> list[float | None]:

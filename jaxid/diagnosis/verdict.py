@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxid.wording import number, percent
+from jaxid.wording import counted, number, percent
 
 ITEMS = {
     "representation": "cannot be represented by this network at all",
@@ -43,16 +43,16 @@ def compound(record: dict[str, Any]) -> dict[str, Any] | None:
 
 def _where(record: dict[str, Any]) -> str:
     budget = record.get("budget")
-    epochs = record["problem"]["epochs"]
+    epochs = counted(record["problem"]["epochs"], "epoch")
     bad = record.get("non_finite") or []
     if not budget:
         reason = record.get("budget_reason", "it was not measured")
-        return f"After {epochs} epochs there is no loss to split: {reason}."
+        return f"After {epochs} there is no loss to split: {reason}."
     total = budget["total"]["mean"]
-    start = f"After {epochs} epochs the loss is {number(total)}"
+    start = f"After {epochs} the loss is {number(total)}"
     if bad:
-        seeds = "1 seed" if len(bad) == 1 else f"{len(bad)} seeds"
-        start += f" ({seeds} went non-finite, the first at step {min(b['step'] for b in bad)})"
+        first = min(b["step"] for b in bad)
+        start += f" ({counted(len(bad), 'seed')} went non-finite, the first at step {first})"
     if total == 0:
         return f"{start}: nothing is left to explain."
     exists = record["representation"]["verdict"] == "exact"
@@ -137,7 +137,7 @@ def _remedy(record: dict[str, Any]) -> str:
     trial = best["trial"]
     cure = (
         f"{best['name']} takes it from {number(trial['before'])} to {number(trial['after'])} "
-        f"on the {trial['seeds']} seeds it was tried on ({trial['seeds_lower']} of them lower)"
+        f"on the {counted(trial['seeds'], 'seed')} it was tried on ({trial['seeds_lower']} lower)"
     )
     far = _too_far(record)
     if far is not None:

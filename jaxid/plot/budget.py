@@ -20,7 +20,7 @@ from jaxid.plot.style import (
     new_figure,
     plain,
 )
-from jaxid.wording import label, number, percent, plus_minus
+from jaxid.wording import counted, label, number, percent, plus_minus
 
 IN_WORDS = {
     "representation": "is unavoidable: this network cannot do better",
@@ -29,6 +29,8 @@ IN_WORDS = {
     "optimizer_noise": "is noise: the step size never falls",
 }
 
+FURTHEST = 1.5
+"""In units of the loss: what lies further out is an arrow at the edge."""
 KEY = (
     "bar: measured by an intervention, line: its standard error over seeds\n"
     "diamond: where a mechanism computed without that intervention puts the bar's end"
@@ -46,35 +48,29 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes = plain(figure.add_subplot(), "loss (mean squared error, training units)")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
-    edges = [0.0, total]
+    edges, marks = [0.0, total], []
     _bar(axes, 0, 0.0, total, PALE, budget["total"]["sem"])
     texts = [plus_minus(total, budget["total"]["sem"])]
     start = 0.0
     for row, item in enumerate(items, start=1):
         colour = CAUSES.get(item["cause"], GREY)
         _bar(axes, row, start, item["loss"], colour, item["sem"])
-        axes.plot(
-            [start + item["explained"]],
-            [row],
-            marker="D",
-            markersize=6,
-            color="white",
-            markeredgecolor=INK,
-            markeredgewidth=1.3,
-            linestyle="none",
-            zorder=5,
-        )
+        marks.append((row, start + item["explained"]))
         axes.plot([start + item["loss"]] * 2, [row, row + 1], color=PALE, linewidth=0.8, zorder=0)
         start += item["loss"]
-        edges += [start, start - item["loss"] + item["explained"]]
+        edges.append(start)
         texts.append(f"{number(item['loss'])}   {percent(item['share'])}")
     left = budget["unexplained"]
     _bar(axes, rows - 1, total - left["loss"], left["loss"], "white", left["sem"])
-    edges.append(total - left["loss"])
     texts.append(f"{number(left['loss'])}   {percent(left['share'])}")
+    # A second account that fails altogether must not shrink the first to a line.
+    far = [at for _, at in marks] + [total - left["loss"]]
+    edges += [min(max(at, -FURTHEST * total), FURTHEST * total) for at in far]
     low, high = min(edges), max(edges)
     room = 0.04 * (high - low or 1.0)
     axes.set_xlim(low - (room if low < 0 else 0), high + room)
+    for row, at in marks:
+        _mark(axes, row, at, low, high)
     axes.set_ylim(rows - 0.4, -0.6)
     names = ["loss at the end", *(_name(record, i["cause"]) for i in items), "not explained"]
     axes.set_yticks(range(rows), names, fontsize=NORMAL)
@@ -110,6 +106,33 @@ def _bar(
         axes.errorbar(start + width, row, xerr=error, color=INK, capsize=3, linewidth=1.2)
 
 
+def _mark(axes: Axes, row: int, at: float, low: float, high: float) -> None:
+    """The second account's diamond, or an arrow with its number where it lies outside."""
+    inside = min(max(at, low), high)
+    axes.plot(
+        [inside],
+        [row],
+        marker="D" if inside == at else (">" if at > high else "<"),
+        markersize=6,
+        color="white",
+        markeredgecolor=INK,
+        markeredgewidth=1.3,
+        linestyle="none",
+        zorder=5,
+    )
+    if inside != at:
+        axes.annotate(
+            number(at, 2),
+            (inside, row),
+            (-7 if at > high else 7, 0),
+            textcoords="offset points",
+            ha="right" if at > high else "left",
+            va="center",
+            fontsize=SMALL,
+            color=INK,
+        )
+
+
 def _name(record: Record, cause: str) -> str:
     if cause == "locked" and (record.get("problem") or {}).get("depth", 1) > 1:
         return "locked, given the features"
@@ -129,8 +152,8 @@ def caption(record: Record, arrays: Arrays) -> str:
     budget = record["budget"]
     left, total = budget["unexplained"], budget["total"]
     return (
-        f"The end loss of {number(total['mean'])} (mean of {total['seeds']} seeds) taken apart: "
-        "each bar starts where the one above ends, so they add up by construction. The check is "
-        "the diamonds, which come from a second, independent account; "
+        f"The end loss of {number(total['mean'])} (mean of {counted(total['seeds'], 'seed')}) "
+        "taken apart: each bar starts where the one above ends, so they add up by construction. "
+        "The check is the diamonds, which come from a second, independent account; "
         f"together they leave {number(left['loss'])} ({percent(left['share'])}) unexplained."
     )

@@ -9,7 +9,7 @@ from jaxid.report.losses import budget, outcome
 from jaxid.report.posedness import conditioning, percentage_error, well_posed
 from jaxid.report.trials import remedies, suspects
 from jaxid.report.units import dead, points
-from jaxid.wording import label, number
+from jaxid.wording import counted, label, number
 
 Builder = Callable[[Record, bool], Section]
 FULL: tuple[Builder, ...] = (
@@ -73,9 +73,9 @@ def problem_line(record: Record) -> str:
     if spec.get("batch_size"):
         words.append(f"batch {spec['batch_size']:,}")
     if spec.get("epochs"):
-        words.append(f"{spec['epochs']:,} epochs")
+        words.append(counted(spec["epochs"], "epoch"))
     if spec.get("seeds"):
-        words.append("1 seed" if spec["seeds"] == 1 else f"{spec['seeds']:,} seeds")
+        words.append(counted(spec["seeds"], "seed"))
     return ", ".join(words)
 
 

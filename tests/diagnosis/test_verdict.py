@@ -131,7 +131,7 @@ def test_the_best_remedy_is_named_with_its_losses_and_seeds(record):
     record["prescriptions"] = [prescription("standardize", 0.1)]
     assert verdict_sentences(record)[2] == (
         "What helps most: standardize takes it from 2 to 0.200 on the 3 seeds it was tried on "
-        "(3 of them lower)."
+        "(3 lower)."
     )
 
 

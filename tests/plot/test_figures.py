@@ -174,6 +174,19 @@ def test_a_remedy_that_blew_up_or_reached_zero_is_shown_without_a_ratio(sample):
     assert "leaves no loss at all" in drawn.get_suptitle()
 
 
+def test_a_second_account_that_explodes_is_an_arrow_and_does_not_stretch_the_axis(sample):
+    record = sample.record()
+    total = record["budget"]["total"]["mean"]
+    record["budget"]["items"][2]["explained"] = 1e6 * total
+    record["budget"]["unexplained"]["loss"] = -1e6 * total
+    axes = plot.FIGURES["budget"](record, {}).get_axes()[0]
+    low, high = axes.get_xlim()
+    assert low >= -2 * total and high <= 2 * total
+    markers = [line.get_marker() for line in axes.get_lines()]
+    assert markers.count(">") == 1 and markers.count("D") == len(record["budget"]["items"]) - 1
+    assert any(f"{1e6 * total:.1e}"[:3] in text.get_text() for text in axes.texts)
+
+
 def test_spread_keeps_the_gap_and_moves_as_little_as_possible():
     places = plot.style.spread(np.array([0.0, 0.5, 0.51, 1.0]), 0.1)
     assert np.all(np.diff(places) >= 0.1 - 1e-12)
