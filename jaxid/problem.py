@@ -33,7 +33,16 @@ class AffineMap(Protocol):
 
 
 def squared_error(outputs: Array, targets: Array) -> Array:
-    """Mean over outputs of (f - y)^2, per example: (batch, m), (batch, m) -> (batch,)."""
+    """Mean over outputs of (f - y)^2, per example: (batch, m), (batch, m) -> (batch,).
+
+    Raises:
+      InputError: for shapes that differ; (batch, m) against (batch, 1) would be broadcast.
+    """
+    if outputs.shape != targets.shape:
+        raise InputError(
+            f"the model gives {outputs.shape} and the targets are {targets.shape}; mse needs the "
+            "same shape, so give one target for each output"
+        )
     return jnp.mean(jnp.square(outputs - targets), axis=tuple(range(1, outputs.ndim)))
 
 

@@ -43,6 +43,11 @@ def test_squared_error_is_the_mean_over_outputs_without_a_half():
     assert np.allclose(deep, squared_error(f, y), rtol=1e-6)
 
 
+def test_shapes_that_would_be_broadcast_are_refused():
+    with pytest.raises(InputError, match="one target for each output"):
+        squared_error(jnp.zeros((5, 3)), jnp.zeros((5, 1)))
+
+
 def test_the_batch_loss_is_the_mean_over_examples_and_outputs():
     p = problem()
     params = p.init(jax.random.key(0))

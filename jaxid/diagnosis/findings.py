@@ -48,13 +48,20 @@ def build_findings(trials: list[Trial], budget: dict[str, Any] | None) -> list[d
         for name, suspect in COUNTERFACTUALS.items()
         if name in by_name
     ]
+    findings += [
+        _open(COUNTERFACTUALS[trial.remedy.name], trial)
+        for trial in trials
+        if trial.remedy.name in COUNTERFACTUALS
+        and trial.remedy.name not in by_name
+        and np.isfinite(trial.before).any()
+    ]
     compounds = [f for f in (_pair(t, by_name, shares) for t in trials) if f is not None]
     members = {c for f in compounds for c in f["causes"]}
     _withdraw_acquittals(findings, by_name, _confirmed(by_name), members)
     order = {"cause": 0, "uncertain": 1, "not_a_cause": 2}
     ranked = sorted(
         [*compounds, *findings],
-        key=lambda f: (order[f["verdict"]], f["counterfactual"]["log_ratio"]),
+        key=lambda f: (order[f["verdict"]], _or_last(f["counterfactual"]["log_ratio"])),
     )
     for rank, finding in enumerate(ranked, start=1):
         finding["rank"] = rank
@@ -99,6 +106,33 @@ def _confirmed(by_name: dict[str, Trial]) -> list[str]:
 def _joint(by_name: dict[str, Trial], cause: str, suspect: str) -> Trial | None:
     """The trial of both changes, whichever was named first."""
     return by_name.get(f"{cause} + {suspect}") or by_name.get(f"{suspect} + {cause}")
+
+
+def _or_last(log_ratio: float | None) -> float:
+    return np.inf if log_ratio is None else log_ratio
+
+
+def _open(suspect: str, trial: Trial) -> dict[str, Any]:
+    """A suspect whose counterfactual run blew up: nothing is decided."""
+    bad = int(np.sum(~np.isfinite(trial.after)))
+    return {
+        "causes": [suspect],
+        "verdict": "uncertain",
+        "rank": None,
+        "share": None,
+        "interaction": None,
+        "evidence": {"why": f"{bad} of {trial.after.size} seeds went non-finite with the change"},
+        "counterfactual": {
+            "change": trial.change,
+            "remedy": trial.remedy.name,
+            "before": float(trial.before[np.isfinite(trial.before)].mean()),
+            "after": None,
+            "ratio": None,
+            "log_ratio": None,
+            "ci95": None,
+            "seeds": int(trial.after.size),
+        },
+    }
 
 
 def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:

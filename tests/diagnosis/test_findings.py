@@ -197,10 +197,15 @@ def test_findings_are_ranked_causes_first_and_the_strongest_first(made_trial):
 
 def test_a_change_that_blew_up_convicts_and_acquits_nobody(made_trial):
     blown = made_trial("linear output", [0.0, np.inf, np.nan])
-    assert build_findings([blown], None) == []
+    (alone,) = build_findings([blown], None)
+    assert alone["causes"] == ["locked"] and alone["verdict"] == "uncertain"
+    assert alone["evidence"]["why"].startswith("2 of 3 seeds went non-finite")
+    assert alone["counterfactual"]["ratio"] is None and alone["counterfactual"]["before"] == 1.0
     joint = made_trial(JOINT, HELPS)
     found = build_findings([blown, joint, made_trial("decaying rate", NOTHING)], None)
-    assert [f["causes"] for f in found] == [["optimizer_noise"]]
+    assert {f["causes"][0]: f["verdict"] for f in found} == {
+        "locked": "uncertain", "optimizer_noise": "not_a_cause",
+    }  # fmt: skip
 
 
 def test_without_a_finite_run_to_compare_with_there_is_no_finding(made_trial):
