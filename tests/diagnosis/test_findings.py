@@ -11,6 +11,7 @@ from jaxid.diagnosis.findings import (
     follow_ups,
     interaction_of,
 )
+from jaxid.diagnosis.first_step import NAME as RATE
 from jaxid.diagnosis.prescriptions import PAIRS, SINGLES, pair_parts
 from jaxid.experiment import IdentitySpec
 
@@ -24,7 +25,7 @@ def by_causes(findings):
 
 
 def test_every_counterfactual_is_a_single_change_and_every_pair_is_made_of_two():
-    singles = {remedy.name for remedy in SINGLES}
+    singles = {remedy.name for remedy in SINGLES} | {RATE}
     assert set(COUNTERFACTUALS) <= singles
     assert len(set(COUNTERFACTUALS.values())) == len(COUNTERFACTUALS)
     for pair in PAIRS:
