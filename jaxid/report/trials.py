@@ -38,6 +38,8 @@ def remedies(record: Record, full: bool) -> Section:
         f"Loss after over before, last tenth of the steps, {' or '.join(map(str, sorted(seeds)))} "
         "paired seeds; within 10 %: nothing."
     )
+    if any(t.get("below_floor") for t in trials):
+        section.notes.append("A loss of 0 counts as the least that float32 tells from 0.")
     if full:
         section.notes += [f"{t['name']}: {t['note']}." for t in trials if t.get("note")]
     return section

@@ -14,7 +14,7 @@ def dead(record: Record, full: bool) -> Section:
         return section
     varying, constant = found["outputs_dead_varying"], found["outputs_dead_constant"]
     text = (
-        f"Of {found['outputs']:,} outputs "
+        f"At the end of training, of {found['outputs']:,} outputs "
         f"{plus_minus(varying['mean'], varying['sem'])} are dead and matter"
     )
     if found["share_of_loss"] is not None and varying["mean"]:
@@ -26,7 +26,7 @@ def dead(record: Record, full: bool) -> Section:
             if not found["loss_constant"]["mean"]
             else f"; {number(constant['mean'])} more are dead on targets that never vary"
         )
-    section.texts.append(text + ", all at the end of training.")
+    section.texts.append(text + ".")
     clock, born = found["death"], found.get("born_dead")
     if born and born["outputs"]["mean"]:
         section.texts.append(
