@@ -48,7 +48,8 @@ def spec_of(spec: type[T], options: Any) -> T:
 
 def _meant(spec: Any, argv: Sequence[str]) -> str:
     """A hint at the flag nearest to one that does not exist; empty where none is near."""
-    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(spec)]
+    names = [field.name.replace("_", "-").rstrip("-") for field in dataclasses.fields(spec)]
+    flags = [f"--{name}" for name in names] + [f"--no-{name}" for name in names]
     for word in argv:
         flag = word.partition("=")[0].replace("_", "-")
         if flag.startswith("--") and flag not in flags:

@@ -284,7 +284,7 @@ def test_an_interrupt_after_training_writes_what_is_finished(monkeypatch, capsys
     monkeypatch.setattr(explaining, "gather", interrupt)
     out = tmp_path / "out"
     assert cli.main(["explain", *TINY, "--trials", "none", "--out", str(out)]) == 130
-    assert "interrupted at 'training'" in capsys.readouterr().err
+    assert "interrupted (after training)" in capsys.readouterr().err
     assert jaxid.Diagnosis.load(out).record["final"]["train_loss"]["mean"] > 0
     assert (out / "report.html").exists()
 

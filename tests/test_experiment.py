@@ -25,7 +25,6 @@ from jaxid.experiment import (
     load_data,
     training_bytes,
 )
-from jaxid.nets.mlp import layer_params
 from jaxid.provenance import provenance
 
 INF = float("inf")
@@ -125,6 +124,11 @@ def test_an_input_scaling_maps_the_inputs_alone(digits):
     inputs, targets, problem = maps(digits, scaling="unit", input_scaling="raw")
     assert problem.input_map is None
     assert np.array_equal(inputs, digits.train) and np.allclose(targets, digits.train / 16)
+
+
+def layer_params(params, depth):
+    """(kernel, bias) of each layer, input side first."""
+    return [(params["layers"][i]["kernel"], params["layers"][i].get("bias")) for i in range(depth)]
 
 
 def test_the_network_is_the_one_that_was_asked_for(digits):

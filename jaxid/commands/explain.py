@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
     diagnosis.save(options.out)
     diagnosis.print(Console(highlight=False))
     if diagnosis.record["interrupted"]:
-        say(f"interrupted at '{diagnosis.record['interrupted']}'; what was finished is written")
+        say(f"interrupted ({diagnosis.record['interrupted']}); what was finished is written")
     print(f"\nreport: {options.out / 'report.html'}   data: {options.out / 'diagnosis.json'}")
     return 130 if diagnosis.record["interrupted"] else 0
 

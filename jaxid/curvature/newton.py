@@ -57,7 +57,7 @@ class HeadSolution(NamedTuple):
       output_loss: (m,), each output's mean squared error; the loss is its mean.
       start_loss: (m,), the same before the first step.
       predicted: (m,), the decrease that one more full step promises, in the output's own
-        mean squared error; for outputs below the floor, their loss, which bounds it.
+        mean squared error; for outputs that came below the floor, their loss, which bounds it.
       start_predicted: (m,), the same at the start.
       iterations: (m,) steps taken.
       stalled: (m,) bool, outputs for which no step length lowered the loss although the
@@ -193,7 +193,8 @@ def solve_head(
 
 def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations: int) -> None:
     """Steps for all units of a group until each has settled, stalled or used its budget."""
-    active = np.flatnonzero(group.loss > problem.edge)
+    # All of them once: what a step promises is wanted of small losses too.
+    active = np.flatnonzero(group.loss > 0)
     seen: dict[int, _Seen] = {}
     for iteration in range(max_iterations + 1):
         if active.size == 0:
@@ -204,7 +205,7 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
         group.predicted[active] = decrease
         if iteration == 0:
             group.start_predicted[active] = decrease
-        moving = decrease > problem.edge
+        moving = (decrease > problem.edge) & (group.loss[active] > problem.edge)
         active, step = active[moving], step[:, moving]
         # Past the budget only the promise is computed, so that it is the final weights'.
         if active.size == 0 or iteration == max_iterations:

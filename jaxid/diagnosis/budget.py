@@ -51,7 +51,7 @@ def measure_gaps(evidence: Evidence, representation: float) -> Gaps:
     """The gaps of the solved seeds."""
     index = [seed.index for seed in evidence.seeds]
     annealed = evidence.annealed.train_end
-    dead = np.asarray(annealed.fires[-1])[index] == 0
+    dead = evidence.dead(evidence.annealed)
     dead_loss = np.where(dead, np.asarray(annealed.output_loss, float)[index], 0.0)
     stopped = np.stack([seed.stopped for seed in evidence.seeds])
     # Negative targets of a ReLU are the representation bound's already, where there is one.
@@ -130,7 +130,8 @@ def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict
     unexplained = total - explained
     mean = float(total.mean())
     return {
-        "total": {"mean": mean, "sem": sem(total), "seeds": int(total.size)},
+        "total": {"mean": mean, "sem": sem(total), "seeds": int(total.size)}
+        | ({"sem_reason": "one seed"} if total.size == 1 else {}),
         "items": items,
         "unexplained": {
             "loss": float(unexplained.mean()),
@@ -202,7 +203,7 @@ def _one_at_a_time(evidence: Evidence, gaps: Gaps) -> list[dict[str, Any]]:
     """Each intervention alone from the end state: the fall in loss."""
     index = [seed.index for seed in evidence.seeds]
     end = evidence.history.train_end
-    dead = np.asarray(end.fires[-1])[index] == 0
+    dead = evidence.dead(evidence.history)
     revived = np.where(dead, end.output_loss[index], 0.0).mean(axis=1)
     solved = np.array(
         [

@@ -14,11 +14,8 @@ from jaxid.wording import ranked
 def conclude(record: dict[str, Any], trials: list[Trial]) -> None:
     """Add trials, findings, prescriptions and verdict to a record."""
     budget = record.get("budget")
-    record["trials"] = [
-        trial_record(trial, predicted_ratio(trial.remedy.name, budget)) for trial in trials
-    ]
-    accused = suspects(trials, record["problem"]["depth"])
-    record["findings"] = build_findings(accused, budget)
+    record["trials"] = [trial_record(trial, _predicted(trial, record)) for trial in trials]
+    record["findings"] = build_findings(trials, budget)
     record["prescriptions"] = [
         {
             "name": t["name"],
@@ -47,7 +44,8 @@ def conclude(record: dict[str, Any], trials: list[Trial]) -> None:
     record["verdict"] = verdict_sentences(record)
 
 
-def suspects(trials: list[Trial], depth: int) -> list[Trial]:
-    """Trials that can convict. One layer is no composition: what a skip connection cures
-    there is something else."""
-    return [t for t in trials if depth > 1 or t.remedy.suspect != "composition of layers"]
+def _predicted(trial: Trial, record: dict[str, Any]) -> float | None:
+    """The budget's prediction; it is that of the whole run, so none for shorter trials."""
+    if trial.reference_epochs != record["problem"]["epochs"]:
+        return None
+    return predicted_ratio(trial.remedy.name, record.get("budget"))

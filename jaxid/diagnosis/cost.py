@@ -20,7 +20,7 @@ COMPILE = 1.2
 """Seconds to trace and compile one training program on a CPU."""
 PROGRAMS = 12
 """Programs compiled besides those of the trials."""
-TRIALS = 23
+TRIALS = 24
 SOLVE_BUDGET = 450.0
 """Seconds that solving the last layers may take before fewer seeds are solved."""
 LEAST_SOLVED = 2

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
+from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
 from jaxid.training.loop import TrainState
 from jaxid.training.metrics import residual_shift
@@ -34,6 +35,7 @@ class Evidence:
         between the end and the annealed state.
       seeds: for each of the first solved seeds, its head evidence; () without a head.
       constant: (m,) bool, targets that never vary on the training set.
+      can_die: whether an output that is never positive stops: elsewhere it still learns.
     """
 
     history: History
@@ -44,6 +46,12 @@ class Evidence:
     incoherent: np.ndarray
     seeds: tuple[SeedEvidence, ...]
     constant: np.ndarray
+    can_die: bool
+
+    def dead(self, state: History) -> np.ndarray:
+        """(solved seeds, m) bool: outputs without a slope on any training example."""
+        index = [seed.index for seed in self.seeds]
+        return (np.asarray(state.train_end.fires[-1])[index] == 0) & self.can_die
 
 
 def seed_params(state: TrainState, index: int) -> Params:
@@ -100,10 +108,9 @@ def gather(
         incoherent.append(np.asarray(variance))
     solved = []
     if problem.net.head is not None and problem.net.inspect is not None and problem.loss == "mse":
-        for s in range(solve_seeds):
-            if history.first_bad[s] >= 0 or annealed.first_bad[s] >= 0:
-                continue
-            end = head_data(problem, seed_params(history.state, s)) if s < end_seeds else None
+        finite = np.flatnonzero((history.first_bad < 0) & (annealed.first_bad < 0))
+        for place, s in enumerate(finite[:solve_seeds].tolist()):
+            end = head_data(problem, seed_params(history.state, s)) if place < end_seeds else None
             state: TrainState = jax.tree.map(lambda leaf, s=s: leaf[s], history.state)
             params = seed_params(annealed.state, s)
             with jax.default_matmul_precision(runner.precision):
@@ -115,7 +122,7 @@ def gather(
                     noise=noise,
                     end=end,
                     reporter=reporter,
-                    name=f"solving, seed {s + 1}/{solve_seeds}",
+                    name=f"solving, seed {place + 1}/{min(solve_seeds, finite.size)}",
                 )
             )
     return Evidence(
@@ -127,4 +134,5 @@ def gather(
         np.stack(incoherent),
         tuple(solved),
         constant_targets(problem),
+        bool(problem.net.activations) and problem.net.activations[-1] in CAN_DIE,
     )

@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis import conditioning, pictures
 from jaxid.diagnosis.budget import build_budget
-from jaxid.diagnosis.conclude import conclude, suspects
+from jaxid.diagnosis.conclude import conclude
 from jaxid.diagnosis.cost import Cost
 from jaxid.diagnosis.dead import dead_record
 from jaxid.diagnosis.evidence import Evidence, gather
@@ -33,6 +34,7 @@ from jaxid.training.run import History, Runner
 SCHEMA = 1
 UNFINISHED: dict[str, Any] = {
     "conditioning": {"at_init": None, "at_end": None, "reason": "interrupted"},
+    "first_step": {"value": None, "error": None, "converged": False, "method": "interrupted"},
     "budget": None,
     "budget_reason": "the run was interrupted before its last layers were solved",
     "points": [],
@@ -125,13 +127,16 @@ def explain(
         "dead": dead_record(history, problem),
     }
     arrays = pictures.curves(history) | pictures.census(history, problem)
-    arrays |= pictures.final(history, problem) | pictures.images(history, problem, plan.dataset)
-    far = first_step(problem, spec.seed_list)
-    record["first_step"] = far._asdict()
+    with jax.default_matmul_precision(spec.precision):
+        arrays |= pictures.images(history, problem, plan.dataset)
     trials: list[Trial] = []
     record["interrupted"] = None
     try:
-        _analyse(plan, runner, history, record, arrays, reporter)
+        # True float32 on accelerators for what is measured too, not for training alone.
+        with jax.default_matmul_precision(spec.precision):
+            far = first_step(problem, spec.seed_list)
+            record["first_step"] = far._asdict()
+            _analyse(plan, runner, history, record, arrays, reporter)
         _try(plan, history, rate_remedy(far), trials, reporter)
     except KeyboardInterrupt:
         # Hours of training are not thrown away: what is finished is concluded from.
@@ -213,5 +218,9 @@ def _try(
             name=name,
         )
 
-    run("remedies", [*remedies(plan.spec), *([] if rate is None else [rate])])
-    run("remedies, jointly", follow_ups(suspects(trials, plan.spec.depth)))
+    chosen = remedies(plan.spec, plan.dataset)
+    if rate is not None:
+        # Where the data's rate is a tenth, both are one run.
+        chosen = [r for r in chosen if r.apply(plan.spec) != rate.apply(plan.spec)] + [rate]
+    run("remedies", chosen)
+    run("remedies, jointly", follow_ups(trials))

@@ -24,12 +24,12 @@ COUNTERFACTUALS: dict[str, str] = {
     "standardize": "conditioning",
     "scale to 0..1": "input_scale",
     "scale inputs to 0..1": "target_scale",
-    "scale to 0..1, eps inside": "place_of_eps",
+    "eps inside the root": "place_of_eps",
     "Adam": "weak_optimizer",
     "4 x epochs": "too_few_steps",
     "4 x batch": "batch_noise",
     "He initialisation": "initialisation",
-    "residual connection": "composition_of_layers",
+    "one layer": "composition_of_layers",
 }
 """Which remedy is the counterfactual of which suspect."""
 
@@ -78,7 +78,7 @@ def follow_ups(trials: list[Trial]) -> list[Remedy]:
         for suspect in COUNTERFACTUALS
         if suspect in by_name
         and judge(t_interval(by_name[suspect].log_ratio)) == "nothing"
-        and suspect not in cause.split(" + ")
+        and not _exclusive(by_name[cause], by_name[suspect])
         and _joint(by_name, cause, suspect) is None
     ]
 
@@ -106,6 +106,11 @@ def _confirmed(by_name: dict[str, Trial]) -> list[str]:
 def _joint(by_name: dict[str, Trial], cause: str, suspect: str) -> Trial | None:
     """The trial of both changes, whichever was named first."""
     return by_name.get(f"{cause} + {suspect}") or by_name.get(f"{suspect} + {cause}")
+
+
+def _exclusive(cause: Trial, suspect: Trial) -> bool:
+    """Whether both change the same field, so that they can't stand beside each other."""
+    return bool(cause.remedy.changes.keys() & suspect.remedy.changes.keys())
 
 
 def _or_last(log_ratio: float | None) -> float:
@@ -213,6 +218,8 @@ def _withdraw_acquittals(
             evidence["why"] = "alone it does nothing; it acts in a compound"
             continue
         for cause in confirmed:
+            if _exclusive(by_name[cause], by_name[suspect]):
+                continue
             joint = _joint(by_name, cause, suspect)
             if joint is None:
                 finding["verdict"] = "uncertain"

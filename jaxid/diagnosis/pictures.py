@@ -45,17 +45,6 @@ def census(history: History, problem: Problem) -> Arrays:
     }
 
 
-def final(history: History, problem: Problem) -> Arrays:
-    """Loss and death of each output at the end."""
-    arrays = {
-        "final/output_loss": np.asarray(history.train_end.output_loss),
-        "final/output_constant": constant_targets(problem),
-    }
-    if history.train_end.fires:
-        arrays["final/output_dead"] = np.asarray(history.train_end.fires[-1]) == 0
-    return arrays
-
-
 def images(history: History, problem: Problem, dataset: Dataset) -> Arrays:
     """Test images, the first finite seed's outputs for them, and its error map."""
     finite = np.flatnonzero(history.first_bad < 0)

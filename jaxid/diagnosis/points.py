@@ -41,11 +41,14 @@ def classify(
       null_dims: (m,) null dimension of each output's block there, for the first solved
         seed; None if unknown.
       block: order of one output's block.
-      floor: the representation bound, which a plateau's loss must exceed.
+      floor: the representation bound; where there is one, a plateau's loss must exceed the
+        part that the negative targets of its own outputs have in it.
     """
     index = [seed.index for seed in evidence.seeds]
     end, annealed = evidence.history.train_end, evidence.annealed.train_end
-    dead = np.asarray(annealed.fires[-1])[index] == 0
+    dead = evidence.dead(evidence.annealed)
+    # What a ReLU cannot answer to negative targets is nobody's plateau.
+    below = np.stack([seed.below_zero for seed in evidence.seeds]) * (floor > 0)
     return [
         _group(
             name,
@@ -57,7 +60,7 @@ def classify(
             lambda_max,
             null_dims,
             block,
-            floor,
+            float(np.where(mask, below, 0.0).sum(axis=1).mean()) / mask.shape[1],
         )
         for name, mask in (("dead", dead), ("live", ~dead))
         if mask.any()
@@ -121,6 +124,11 @@ def _decide(
             "outputs, whatever the step"
         )
     drop = before - after
+    if drop.size == 1 and drop[0] > NOISE_SHARE * before[0]:
+        return "undecided", (
+            f"letting the rate fall to 0 lowers the loss of these outputs from {before[0]:.4g} to "
+            f"{after[0]:.4g}, but one seed gives no standard error; use --seeds 2 or more"
+        )
     error = drop.std(ddof=1) / np.sqrt(drop.size) if drop.size > 1 else np.inf
     if drop.mean() > NOISE_SHARE * before.mean() and drop.mean() > NOISE_ERRORS * error:
         return "noise_ball", (

@@ -11,6 +11,8 @@ REMOVES: dict[str, tuple[str, ...]] = {
     "linear output + decaying rate": ("locked", "optimizer_noise"),
 }
 """Which items of the budget a remedy takes away, were they independent."""
+RANGE = ("negative_targets", "targets_out_of_range")
+"""Parts of the representation bound that any output without that range is free of."""
 
 
 def predicted_ratio(remedy: str, budget: dict[str, Any] | None) -> float | None:
@@ -22,4 +24,7 @@ def predicted_ratio(remedy: str, budget: dict[str, Any] | None) -> float | None:
     if budget is None or remedy not in REMOVES or not budget["total"]["mean"]:
         return None
     removed = sum(i["loss"] for i in budget["items"] if i["cause"] in REMOVES[remedy])
+    if "linear output" in remedy or remedy == "leaky ReLU":
+        parts = [part for item in budget["items"] for part in item["parts"]]
+        removed += sum(part["loss"] for part in parts if part["name"] in RANGE)
     return max(0.0, 1.0 - removed / budget["total"]["mean"])

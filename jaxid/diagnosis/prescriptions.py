@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
+from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec
 
 
@@ -50,9 +52,9 @@ class Remedy:
             for key in self.changes
         )
 
-    def is_change(self, spec: IdentitySpec) -> bool:
-        """Whether anything differs from the spec."""
-        return self.apply(spec) != spec
+    def is_change(self, spec: IdentitySpec, dataset: Dataset) -> bool:
+        """Whether the changed spec, which must be resolved, is another problem."""
+        return _canonical(self.apply(spec), dataset) != _canonical(spec, dataset)
 
 
 SINGLES: tuple[Remedy, ...] = (
@@ -60,9 +62,10 @@ SINGLES: tuple[Remedy, ...] = (
     Remedy(
         "scale to 0..1, eps inside",
         {"scaling": "unit", "eps_in_sqrt": True},
-        "place of eps",
+        "input scale",
         note="inputs and targets; eps under the root",
     ),
+    Remedy("eps inside the root", {"eps_in_sqrt": True}, "place of eps"),
     Remedy(
         "scale inputs to 0..1",
         {"input_scaling": "unit"},
@@ -89,9 +92,15 @@ SINGLES: tuple[Remedy, ...] = (
         built_in=True,
     ),
     Remedy(
+        "one layer",
+        {"depth": 1, "width": lambda s: None},
+        "composition of layers",
+        note="the last layer alone, on the inputs",
+    ),
+    Remedy(
         "residual connection",
         {"residual": True},
-        "composition of layers",
+        "identity built in",
         note="a unit that dies then adds nothing, which is the solution",
         built_in=True,
     ),
@@ -130,9 +139,25 @@ def controls(count: int = 3, seed: int = 0) -> tuple[Remedy, ...]:
     return tuple(drawn)
 
 
-def remedies(spec: IdentitySpec) -> list[Remedy]:
+def remedies(spec: IdentitySpec, dataset: Dataset) -> list[Remedy]:
     """All that change something about this resolved spec."""
-    return [r for r in (*SINGLES, *PAIRS, *controls()) if r.is_change(spec)]
+    return [r for r in (*SINGLES, *PAIRS, *controls()) if r.is_change(spec, dataset)]
+
+
+def _canonical(spec: IdentitySpec, dataset: Dataset) -> IdentitySpec:
+    """The same problem with every field that does nothing in one place."""
+    spec = spec.resolved(dataset)
+    features = dataset.train.shape[1]
+    sizes = [features, *[spec.width] * (spec.depth - 1), features]
+    skips = any(a == b for a, b in pairwise(sizes))
+    same_map = spec.input_scaling == spec.scaling
+    return dataclasses.replace(
+        spec,
+        input_scaling=None if same_map else spec.input_scaling,
+        residual=spec.residual and skips,
+        eps_in_sqrt=spec.eps_in_sqrt and spec.optimizer != "sgd",
+        activation=spec.activation if spec.depth > 1 else "relu",
+    )
 
 
 def both(first: Remedy, second: Remedy) -> Remedy:

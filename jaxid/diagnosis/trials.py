@@ -119,23 +119,46 @@ def run_trials(
         return
     seeds, epochs = trial_plan(spec, mode)
     base = dataclasses.replace(spec, epochs=epochs, seeds=seeds)
-    before = tail_mean(reference[:seeds, : epochs * steps_per_epoch])
-    together = _together(base)
+    before = tail_mean(_reference(base, spec, dataset, reference[:seeds], steps_per_epoch))
+    together, already = _together(base), len(done)
     with (
         reporter.task(name, len(chosen)) as task,
         ThreadPoolExecutor(together) as pool,
     ):
 
-        def run(remedy: Remedy) -> Trial:
+        def run(remedy: Remedy) -> None:
             trial = _run_one(base, remedy.apply(base), remedy, dataset, before)
+            done.append(trial)
             task.advance(1, remedy.name)
-            return trial
 
         for start in range(0, len(chosen), together):
-            done += pool.map(run, chosen[start : start + together])
+            list(pool.map(run, chosen[start : start + together]))
             # Compiled programs of a trial are of no further use; on a small machine they add up.
             jax.clear_caches()  # type: ignore[no-untyped-call]
             gc.collect()
+    # They finish in any order.
+    order = {remedy.name: place for place, remedy in enumerate(chosen)}
+    done[already:] = sorted(done[already:], key=lambda trial: order[trial.remedy.name])
+
+
+def _reference(
+    base: IdentitySpec,
+    spec: IdentitySpec,
+    dataset: Dataset,
+    reference: np.ndarray,
+    steps_per_epoch: int,
+) -> np.ndarray:
+    """The unchanged run's batch losses over a trial's length.
+
+    They are the first part of the run itself, unless its rate follows a schedule: a shorter
+    run decays sooner, so it is run by itself.
+    """
+    assert base.epochs is not None and spec.epochs is not None
+    if spec.schedule == "constant" or base.epochs == spec.epochs:
+        return reference[:, : base.epochs * steps_per_epoch]
+    layout = choose_layout(base.layout, base.width or dataset.train.shape[1])
+    runner = Runner(build_problem(base, dataset), layout, base.precision)
+    return runner.losses(base.seed_list, name="reference")[0]
 
 
 def _together(spec: IdentitySpec) -> int:

@@ -53,6 +53,9 @@ def _where(record: dict[str, Any]) -> str:
     if bad:
         first = min(b["step"] for b in bad)
         start += f" ({counted(len(bad), 'seed')} went non-finite, the first at step {first})"
+    solved, finite = budget["total"]["seeds"], record["problem"]["seeds"] - len(bad)
+    if solved < finite:
+        start += f" (mean of the {solved} of {finite} seeds that were taken apart)"
     if total == 0:
         return f"{start}: nothing is left to explain."
     exists = record["representation"]["verdict"] == "exact"
@@ -66,10 +69,20 @@ def _where(record: dict[str, Any]) -> str:
         count = dead["outputs_dead_varying"]["mean"]
         return (
             f"{start}: {percent(in_dead)} of it sits in the {number(count)} of {dead['outputs']} "
-            f"outputs that are dead{_when(dead)} and answer 0 to every example."
+            f"outputs that are dead{_when(dead)} and {_answer(record['problem'])}."
         )
     largest = max(shares, key=lambda cause: shares[cause])
-    return f"{start}: {percent(shares[largest])} of it {ITEMS[largest]}."
+    given = largest == "locked" and record["problem"]["depth"] > 1
+    words = ITEMS[largest] + (", given the features" if given else "")
+    return f"{start}: {percent(shares[largest])} of it {words}."
+
+
+def _answer(spec: dict[str, Any]) -> str:
+    """What a dead output does: 0 in training units, which a map or a skip makes another thing."""
+    if spec.get("residual"):
+        return "add nothing to what the skip connection carries"
+    plain = spec.get("scaling", "raw") in ("raw", "unit")
+    return "answer 0 to every example" if plain else "answer the same to every example"
 
 
 def _when(dead: dict[str, Any]) -> str:
@@ -121,7 +134,8 @@ def _why(record: dict[str, Any]) -> str:
 def _remedy(record: dict[str, Any]) -> str:
     trials = {t["name"]: t for t in record.get("trials", [])}
     if not trials:
-        return "No remedy was tried (--trials none), so what would cure it is not proved here."
+        why = "the run was interrupted" if record.get("interrupted") else "--trials none"
+        return f"No remedy was tried ({why}), so what would cure it is not proved here."
     helping = record.get("prescriptions") or []
     best = helping[0] if helping else None
     joint = compound(record)
@@ -131,6 +145,11 @@ def _remedy(record: dict[str, Any]) -> str:
         return (
             f"The run itself goes non-finite; no seed does with {', '.join(rescued[:3])}{more} "
             f"({len(rescued)} of the {len(trials)} changes tried)."
+        )
+    if best is None and all(t.get("seeds") == 1 for t in trials.values()):
+        return (
+            f"{len(trials)} changes were tried, but one seed gives no interval, so none is sure: "
+            "use --seeds 2 or more."
         )
     if best is None:
         return f"None of the {len(trials)} changes tried lowers the loss by a sure 10 %."
@@ -159,6 +178,10 @@ def _remedy(record: dict[str, Any]) -> str:
     )
     if together["remedy"] == best["name"]:
         return sentence + "."
+    single = " + " not in best["name"]
+    if single and trial["ratio"] < together["ratio"]:
+        # A cause of its own, stronger than the two that only act together.
+        return f"What helps most: {cure}; beside it, {sentence[0].lower()}{sentence[1:]}."
     return f"{sentence}; best of all, {cure}."
 
 
@@ -185,7 +208,8 @@ def _ill_posed(record: dict[str, Any]) -> str | None:
     if posed.get("continuous", {}).get("answer") == "no":
         change = number(posed["continuous"]["largest_change"], 2)
         step = "one unit" if record["problem"].get("data") == "gaussian" else "one grey level"
-        said.append(f"{step} in a target can move its weights by {change}, their size is 1")
+        size = number(posed["continuous"].get("copy_length", 1.0), 2)
+        said.append(f"{step} in a target can move its weights by {change}, their size is {size}")
     if len(said) < 2:
         return None
     return f"the data do not settle the weights, it is ill-posed ({', '.join(said)})"

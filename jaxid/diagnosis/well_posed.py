@@ -45,14 +45,14 @@ def well_posedness(
     pair = None
     if representation.params is not None:
         pair = two_solutions(problem, dataset, representation.params)
-    stable, unit = _stability(spec, problem, inputs)
+    stable, unit, length = _stability(spec, problem, inputs)
     record = {
         "representation": representation.record(),
         "moments": [_moment_record(m) for m in moments],
         "well_posed": {
             "exists": _exists(representation),
             "unique": _unique(spec, moments[0], pair, inputs.shape[1]),
-            "continuous": _continuous(stable, unit, dataset),
+            "continuous": _continuous(stable, unit, length, dataset),
         },
     }
     arrays = {} if pair is None else pair.arrays(dataset)
@@ -107,32 +107,36 @@ def _unique(spec: IdentitySpec, moment: Moment, pair: TwoSolutions | None, featu
 
 def _stability(
     spec: IdentitySpec, problem: Problem, inputs: np.ndarray
-) -> tuple[Stability | None, float]:
-    """Stability for the target that varies most, and one grey level in training units."""
+) -> tuple[Stability | None, float, float]:
+    """Stability for the target that varies most, one grey level in training units, and the
+    length of the weights that copy one input."""
     raw = np.asarray(problem.train[0])
     busiest = int(np.argmax(raw.std(axis=0, dtype=np.float64)))
     targets = np.asarray(problem.targets(jnp.asarray(raw), None))[:, busiest]
     # One grey level moves this target by the slope of its map.
     spread = float(np.ptp(raw[:, busiest].astype(np.float64)))
     unit = float(np.ptp(targets.astype(np.float64))) / spread if spread else 1.0
+    # Weights that copy a feature are 1 where inputs and targets are mapped alike.
+    length, width = 1.0, float(np.ptp(inputs[:, busiest].astype(np.float64)))
+    if spec.input_scaling not in (None, spec.scaling) and width:
+        length = float(np.ptp(targets.astype(np.float64))) / width
     try:
-        return stability(inputs, targets, bias=spec.use_bias, unit=unit or 1.0), unit or 1.0
+        return stability(inputs, targets, bias=spec.use_bias, unit=unit or 1.0), unit or 1.0, length
     except ValueError:
-        return None, unit
+        return None, unit, length
 
 
-def _continuous(found: Stability | None, unit: float, dataset: Dataset) -> Answer:
+def _continuous(found: Stability | None, unit: float, length: float, dataset: Dataset) -> Answer:
     if found is None:
         return {"answer": "unknown", "text": "All inputs are 0: there is nothing to perturb."}
     worst = int(np.argmax(found.measured))
     change, sigma = float(found.measured[worst]), float(found.sigma[worst])
-    # The weights that copy one feature have length 1 (in units of target over input).
-    broken = change > 1.0
+    broken = change > length
     step = "one unit" if dataset.image_shape is None else "one grey level"
     text = (
         f"Targets moved by {step} along the smallest mode move one output's weights by "
         f"{change:.3g} (predicted {float(found.predicted[worst]):.3g}; the singular value is "
-        f"{sigma:.3g}); the weights that copy one input have length 1. "
+        f"{sigma:.3g}); the weights that copy one input have length {length:.3g}. "
     )
     text += (
         "In practice the solution does not depend continuously on the data."
@@ -143,6 +147,7 @@ def _continuous(found: Stability | None, unit: float, dataset: Dataset) -> Answe
         "answer": "no" if broken else "yes",
         "text": text,
         "largest_change": change,
+        "copy_length": length,
         "predicted": float(found.predicted[worst]),
         "smallest_sigma": sigma,
         "unit": unit,

@@ -150,7 +150,10 @@ def caption(record: Record, arrays: Arrays) -> str:
     if not dead:
         return text + "."
     if dead["stops_gradient"]:
-        text += "; no gradient reaches a dead ReLU output, so its loss stays"
+        deep = (record.get("problem") or {}).get("depth", 1) > 1
+        text += "; no gradient reaches the weights of a dead ReLU output" + (
+            ", only the layers below could revive it" if deep else ", so its loss stays"
+        )
     clock = dead["death"]
     if clock["count"]:
         text += (

@@ -24,7 +24,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     count = inputs.shape[0]
     kinds = _kinds(record, arrays)
     small = (WIDTH - 0.7) / count
-    figure = new_figure(2 * small + 3.4, _title(kinds))
+    figure = new_figure(2 * small + 3.4, _title(record, kinds))
     parts = np.asarray(figure.subfigures(2, 1, height_ratios=(2 * small + 0.1, 2.7)))
     above, below = parts.flat
     grid = above.subplots(2, count, squeeze=False)
@@ -95,13 +95,20 @@ def _draw_kinds(axes: Axes, kinds: np.ndarray, shape: tuple[int, ...]) -> None:
         )
 
 
-def _title(kinds: np.ndarray) -> str:
+def _title(record: Record, kinds: np.ndarray) -> str:
+    spec = record.get("problem") or {}
+    if spec.get("residual"):
+        stays, stay = "is its input", "are their inputs"
+    elif spec.get("scaling", "raw") in ("raw", "unit"):
+        stays, stay = "stays black", "stay black"
+    else:
+        stays, stay = "stays the same", "stay the same"
     lost = int(np.count_nonzero(kinds == 2))
     if lost == 0:
         return "Test images and what the network makes of them"
     if lost == 1:
-        return "1 output pixel stays black whatever the image: its unit is dead"
-    return f"{lost} output pixels stay black whatever the image: their units are dead"
+        return f"1 output pixel {stays} whatever the image: its unit is dead"
+    return f"{lost} output pixels {stay} whatever the image: their units are dead"
 
 
 def caption(record: Record, arrays: Arrays) -> str:

@@ -57,7 +57,8 @@ def caption(record: Record, arrays: Arrays) -> str:
     ratio = float(measured.max() / measured.min()) if measured.min() > 0 else None
     text = (
         f"The targets of one output are moved by {_unit(arrays)}, once along each of "
-        f"{measured.size} directions, and the last layer is solved again. A well-posed problem "
+        f"{measured.size} directions, and the least squares problem of a linear layer on the "
+        "inputs is solved again. A well-posed problem "
         "answers a small change with a small change in every direction"
     )
     return f"{text}; here the answers differ by a factor of {number(ratio)}."

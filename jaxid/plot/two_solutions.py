@@ -21,7 +21,8 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         np.atleast_2d(np.asarray(arrays[f"solutions/{name}"], float))[:MOST]
         for name in ("input", "a", "b")
     )
-    title = "Two solutions, both exact on all training data, disagree elsewhere"
+    same = "both exact" if _exact(record) else "both of the least loss"
+    title = f"Two solutions, {same} on all training data, disagree elsewhere"
     if "solutions/shape" not in arrays:
         return _as_lines(title, inputs[0], first[0], second[0])
     shape = tuple(int(side) for side in arrays["solutions/shape"])
@@ -47,6 +48,10 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
+def _exact(record: Record) -> bool:
+    return (record.get("representation") or {}).get("verdict", "exact") == "exact"
+
+
 def _as_lines(title: str, given: np.ndarray, first: np.ndarray, second: np.ndarray) -> Figure:
     figure = new_figure(3.4, title)
     axes = plain(figure.add_subplot(), "feature", "value")
@@ -66,9 +71,11 @@ def caption(record: Record, arrays: Arrays) -> str:
     unique = (record.get("well_posed") or {}).get("unique") or {}
     flat = unique.get("null_dim")
     gap = np.asarray(arrays["solutions/b"], float) - np.asarray(arrays["solutions/a"], float)
+    reach = "give the training data back exactly"
+    if not _exact(record):
+        reach = "answer all training data alike"
     text = (
-        "Both sets of parameters give the training data back exactly, so no loss can tell them "
-        "apart; on an input outside the span of the data they differ by up to "
-        f"{number(float(np.abs(gap).max()))}"
+        f"Both sets of parameters {reach}, so no loss can tell them apart; on an input outside "
+        f"the span of the data they differ by up to {number(float(np.abs(gap).max()))}"
     )
     return f"{text}. {number(flat)} directions are free in this way." if flat else f"{text}."

@@ -65,7 +65,8 @@ def tiles(record: Record) -> list[tuple[str, str]]:
         found.append((percent(largest["share"]), f"of it: {label(largest['cause'])}"))
     if dead:
         count = dead["outputs_dead_varying"]["mean"]
-        found.append((number(count), f"of {dead['outputs']:,} outputs dead"))
+        words = "outputs dead" if dead["stops_gradient"] else "outputs never positive"
+        found.append((number(count), f"of {dead['outputs']:,} {words}"))
     best = best_of(record.get("trials") or [])
     if best is not None:
         found.append((f"x {number(ratio_of(best), 2)}", f"with {best['name']}"))

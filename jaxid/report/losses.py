@@ -13,6 +13,7 @@ MEASURES = (
     ("train_loss_end", "training loss, whole set at the end"),
     ("test_loss", "test loss at the end"),
     ("original_test_loss", "test loss at the end, original units"),
+    ("generalisation_gap", "test loss minus training loss, both at the end"),
     ("test_mape", "test mean absolute percentage error, %"),
 )
 PARTS = {
@@ -43,7 +44,7 @@ def outcome(record: Record, full: bool) -> Section:
         columns = ("", ">mean", ">std. error", ">one more run (95 %)")
         section.tables.append(Table(columns, rows))
     reasons = [f for f in final.values() if f.get("reason") or f.get("sem_reason")]
-    if any(_reaches_below_zero(f) for f in final.values()):
+    if any(_reaches_below_zero(f) for name, f in final.items() if name != "generalisation_gap"):
         section.notes.append(
             "The range for one more run is symmetric, mean ± t s sqrt(1 + 1/n); where it reaches "
             "below 0 the seeds are skewed and few, no loss is negative."
@@ -153,11 +154,16 @@ def _compound(found: dict[str, Any]) -> list[str]:
         return []
     alone = joint["evidence"]["alone"]
     singles = " and ".join(f"{name} alone x {number(ratio, 2)}" for name, ratio in alone.items())
-    return [
+    text = (
         f"{joined([label(c) for c in joint['causes']]).capitalize()} are one compound cause: "
-        f"{singles}, both together x {number(joint['counterfactual']['ratio'], 2)}. Their rows "
-        "are what remains of each while the other is there."
-    ]
+        f"{singles}, both together x {number(joint['counterfactual']['ratio'], 2)}."
+    )
+    rows = {item["cause"] for item in found["items"]} & set(joint["causes"])
+    if len(rows) == 2:
+        text += " Their rows are what remains of each while the other is there."
+    elif rows:
+        text += f" The row '{label(min(rows))}' is what remains of it while the other is there."
+    return [text]
 
 
 def _doubts(found: dict[str, Any], full: bool) -> list[str]:
@@ -184,6 +190,23 @@ def _details(section: Section, found: dict[str, Any]) -> None:
     ]
     if rows:
         section.tables.append(Table(("each alone", ">loss falls by", ">std. error", "+how"), rows))
+    modes = (found.get("slow_modes_detail") or {}).get("decades")
+    if modes:
+        rows = [
+            Row(
+                (
+                    f"1e{mode['decade']}",
+                    number(mode["modes"]),
+                    percent(mode["share"]),
+                    number(mode["epochs"], 2),
+                )
+            )
+            for mode in modes
+            if mode["share"] >= 0.001
+        ]
+        columns = ("slow modes: lambda / lambda_max", ">modes", ">share", ">epochs")
+        section.tables.append(Table(columns, rows))
+        section.notes.append(f"Slow modes: {found['slow_modes_detail']['how']}.")
     if found.get("order_note"):
         section.notes.append(found["order_note"])
     section.notes += [

@@ -23,7 +23,8 @@ def remedies(record: Record, full: bool) -> Section:
     if trials is None:
         return section
     if not trials:
-        section.texts.append("None were run (--trials none).")
+        why = "interrupted before" if record.get("interrupted") else "--trials none"
+        section.texts.append(f"None were run ({why}).")
         return section
     rows: list[Row] = []
     for group, heading in GROUPS:

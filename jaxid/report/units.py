@@ -15,16 +15,17 @@ def dead(record: Record, full: bool) -> Section:
     varying, constant = found["outputs_dead_varying"], found["outputs_dead_constant"]
     text = (
         f"At the end of training, of {found['outputs']:,} outputs "
-        f"{plus_minus(varying['mean'], varying['sem'])} are dead and matter"
+        f"{plus_minus(varying['mean'], varying['sem'])} are "
+        + ("dead and matter" if found["stops_gradient"] else "never positive")
     )
     if found["share_of_loss"] is not None and varying["mean"]:
         text += f", holding {percent(found['share_of_loss'])} of the loss"
     if found["constant_targets"]:
         text += (
-            f"; {number(constant['mean'])} more are dead on the {found['constant_targets']:,} "
+            f"; {number(constant['mean'])} more on the {found['constant_targets']:,} "
             "targets that never vary, which costs nothing"
             if not found["loss_constant"]["mean"]
-            else f"; {number(constant['mean'])} more are dead on targets that never vary"
+            else f"; {number(constant['mean'])} more on targets that never vary"
         )
     section.texts.append(text + ".")
     clock, born = found["death"], found.get("born_dead")

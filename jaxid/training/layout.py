@@ -18,8 +18,8 @@ Layout: TypeAlias = Literal["sequential", "vmap"]
 LayoutChoice: TypeAlias = Literal["auto", "sequential", "vmap"]
 T = TypeVar("T")
 
-# (backend, least width, layout): the first row whose backend matches and whose width is at
-# most the network's wins. Rows for accelerators are expectations until measured there.
+# (backend, least width, layout): of the rows whose backend matches and whose width is at most
+# the network's, the widest wins. Rows for accelerators are expectations until measured there.
 TABLE: tuple[tuple[str, int, Layout], ...] = (
     ("cpu", 0, "sequential"),
     ("gpu", 0, "vmap"),

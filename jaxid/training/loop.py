@@ -76,13 +76,11 @@ class Anneal(NamedTuple):
         return jnp.where(length > 0, jnp.clip(1.0 - fraction, 0.0, 1.0), 1.0)
 
 
-def make_loop(problem: Problem, role: str = "shuffle") -> Loop:
+def make_loop(problem: Problem) -> Loop:
     """The training loop's parts for a problem.
 
     Args:
       problem: model, loss, optimizer, batch size.
-      role: what the shuffling key is named after. Runs that continue from a trained state
-        (annealing) take another role so that they see fresh orders.
     """
     n, batch, steps_per_epoch = problem.examples, problem.batch_size, problem.steps_per_epoch
     padding = steps_per_epoch * batch - n
@@ -102,7 +100,7 @@ def make_loop(problem: Problem, role: str = "shuffle") -> Loop:
         stop: Array | int,
         anneal: Anneal,
     ) -> tuple[TrainState, StepLosses]:
-        order = jax.random.permutation(role_key(state.key, role, epoch), n)
+        order = jax.random.permutation(role_key(state.key, "shuffle", epoch), n)
         # Padding repeats the first rows; their weight is 0.
         order = (
             jnp.concatenate([order, order[:padding]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -86,7 +87,7 @@ class Timed:
 
     Attributes:
       seconds: by the task's name up to its first comma, summed, in the order of first use.
-      stage: the last task's name.
+      stage: the task under way, or "after" the last one.
     """
 
     def __init__(self, inner: Reporter) -> None:
@@ -105,6 +106,8 @@ class Timed:
         finally:
             spent = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+            if sys.exc_info()[0] is None:
+                self.stage = f"after {name}"
 
 
 def terminal(console: Console | None = None) -> Reporter:

@@ -67,4 +67,4 @@ def test_last_layers_are_solved_as_the_time_allows_but_two_at_least(cost):
 
 def test_the_number_of_trials_is_that_of_the_default_problem(small):
     spec = IdentitySpec().resolved(small)
-    assert abs(len(remedies(spec)) - TRIALS) <= 1
+    assert abs(len(remedies(spec, small)) - TRIALS) <= 1

@@ -209,6 +209,18 @@ def test_a_change_that_blew_up_convicts_and_acquits_nobody(made_trial):
     }  # fmt: skip
 
 
+def test_changes_of_one_field_are_not_put_beside_each_other(made_trial):
+    # "standardize" and "scale to 0..1" set the same field: the second would undo the first.
+    trials = [made_trial("standardize", HELPS), made_trial("scale to 0..1", NOTHING)]
+    assert [r.name for r in follow_ups(trials)] == []
+    found = {f["causes"][0]: f for f in build_findings(trials, None)}
+    assert found["input_scale"]["verdict"] == "not_a_cause"
+    assert "not_tried_with" not in found["input_scale"]["evidence"]
+    assert [r.name for r in follow_ups([trials[0], made_trial("Adam", NOTHING)])] == [
+        "standardize + Adam"
+    ]
+
+
 def test_without_a_finite_run_to_compare_with_there_is_no_finding(made_trial):
     trial = made_trial("Adam", NOTHING, before=np.full(3, np.nan))
     assert build_findings([trial], None) == []

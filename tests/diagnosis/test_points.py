@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from jaxid.diagnosis.evidence import Evidence
 from jaxid.diagnosis.points import classify
 from jaxid.types import Estimate
 
@@ -16,25 +17,35 @@ FLAT = Estimate(1e-12, 1e-13, True, "exact")
 NOISY, STILL = np.full((2, 4), 2.0), np.full((2, 4), 1.0)
 
 
-def evidence(*, end=STILL, annealed=STILL, gradient=1e-9, promise=0.0, fires=FIRES):
-    """What `classify` reads of an Evidence."""
+def evidence(
+    *,
+    end=STILL,
+    annealed=STILL,
+    gradient=1e-9,
+    promise=0.0,
+    below=0.0,
+    fires=FIRES,
+    seeds=2,
+    can_die=True,
+):
+    """An Evidence of which only what `classify` reads is filled in."""
 
     def full(values):
         return np.broadcast_to(values, (2, 4))
 
-    seeds = [
+    solved = tuple(
         SimpleNamespace(
             index=k,
             gradient=full(gradient)[k],
             solution=SimpleNamespace(start_predicted=full(promise)[k]),
+            below_zero=full(below)[k],
         )
-        for k in range(2)
-    ]
-    return SimpleNamespace(
-        seeds=seeds,
-        history=SimpleNamespace(train_end=SimpleNamespace(output_loss=end)),
-        annealed=SimpleNamespace(train_end=SimpleNamespace(output_loss=annealed, fires=(fires,))),
+        for k in range(seeds)
     )
+    before = SimpleNamespace(train_end=SimpleNamespace(output_loss=end, fires=(fires,)))
+    after = SimpleNamespace(train_end=SimpleNamespace(output_loss=annealed, fires=(fires,)))
+    nothing = np.zeros(0)
+    return Evidence(before, 2, after, after, nothing, nothing, solved, nothing, can_die)
 
 
 def kinds(found, *, least=FLAT, lambda_max=1.0, null_dims=None, floor=0.0):
@@ -54,8 +65,17 @@ def test_an_exactly_zero_gradient_above_the_floor_is_a_plateau():
 
 
 def test_a_zero_gradient_at_the_floor_is_no_plateau():
-    found, _ = kinds(evidence(gradient=0.0), floor=0.5)
+    found, _ = kinds(evidence(gradient=0.0, below=1.0), floor=1.0)
     assert found == {"dead": "degenerate_minimum", "live": "degenerate_minimum"}
+    # The bound is that of each group's own targets: the others' is no excuse.
+    own = np.array([0.0, 0.0, 1.0, 1.0])
+    found, _ = kinds(evidence(gradient=0.0, below=own), floor=0.5)
+    assert found == {"dead": "plateau", "live": "degenerate_minimum"}
+
+
+def test_where_no_output_can_die_there_is_no_group_of_dead_ones():
+    found, records = kinds(evidence(can_die=False))
+    assert set(found) == {"live"} and records[0]["outputs"] == 4
 
 
 def test_a_loss_that_annealing_lowers_is_a_noise_ball():
@@ -119,8 +139,7 @@ def test_a_group_without_members_is_left_out():
     assert set(found) == {"live"}
 
 
-def test_one_seed_has_no_standard_error_and_so_no_noise_ball():
-    two = evidence(end=NOISY)
-    two.seeds = two.seeds[:1]
-    found, _ = kinds(two)
-    assert found["live"] == "degenerate_minimum"
+def test_one_seed_has_no_standard_error_and_so_leaves_a_noise_ball_undecided():
+    found, records = kinds(evidence(end=NOISY, seeds=1))
+    assert found["live"] == "undecided" and "--seeds 2" in records[-1]["why"]
+    assert kinds(evidence(seeds=1))[0]["live"] == "degenerate_minimum"

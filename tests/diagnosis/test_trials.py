@@ -134,7 +134,7 @@ def test_a_tail_is_the_last_tenth_and_one_step_at_least():
 
 def test_a_short_trial_is_short_and_a_full_one_is_the_run():
     resolved = dataclasses.replace(SPEC, epochs=20, seeds=10, batch_size=32, width=5)
-    mnist = dataclasses.replace(resolved, data="mnist")
+    mnist = IdentitySpec(data="mnist", epochs=20, batch_size=32, width=5)
     assert trial_plan(mnist, "short") == (3, 5) and trial_plan(mnist, "full") == (10, 20)
     assert trial_plan(resolved, "short") == (3, 20)
     assert trial_plan(dataclasses.replace(mnist, epochs=2, seeds=2), "short") == (2, 2)
@@ -151,3 +151,19 @@ def test_the_floor_is_the_loss_of_rounding_the_targets_to_float32(small):
     data = small._replace(train=rng.normal(size=(500, 64)))
     rounding = np.mean((data.train.astype(np.float32) - data.train) ** 2)
     assert 0.01 * rounding_floor(data) < rounding < rounding_floor(data)
+
+
+def test_under_a_schedule_a_shorter_trial_is_compared_with_a_shorter_run(monkeypatch):
+    """A linear rate of 4 epochs is at half its value where one of 2 epochs has ended."""
+    spec = dataclasses.replace(SPEC, schedule="linear")
+    data = load_data(spec)
+    spec = spec.resolved(data)
+    problem = build_problem(spec, data)
+    reference = Runner(problem).train(spec.seed_list, test_curve=False).step_original
+    monkeypatch.setitem(trials.SHORT_EPOCHS, "gaussian", 2)
+    found = []
+    same = Remedy("same", {}, "luck", "control")
+    steps = problem.steps_per_epoch
+    run_trials(found, spec, data, reference, steps, "short", SILENT, chosen=[same])
+    assert np.array_equal(found[0].before, found[0].after)
+    assert not np.allclose(found[0].before, tail_mean(reference[:3, : 2 * steps]))

@@ -19,10 +19,10 @@ def item(cause, share, parts=()):
 def record():
     """A depth-1 run at loss 2, half of it in dead outputs."""
     return {
-        "problem": {"epochs": 7, "depth": 1},
+        "problem": {"epochs": 7, "depth": 1, "seeds": 3},
         "representation": {"verdict": "exact"},
         "budget": {
-            "total": {"mean": 2.0},
+            "total": {"mean": 2.0, "seeds": 3},
             "unexplained": {"share": 0.01},
             "items": [
                 item("representation", 0.0),
@@ -91,7 +91,21 @@ def test_without_deaths_the_largest_item_is_named(record):
     # Outputs that can come back are not called dead.
     record["budget"]["items"][1] = item("locked", 0.5, [("dead_outputs", 1.0)])
     record["dead"]["stops_gradient"] = False
-    assert "died" not in verdict_sentences(record)[0]
+    assert "outputs that are dead" not in verdict_sentences(record)[0]
+
+
+def test_a_mean_over_fewer_seeds_than_were_run_says_so(record):
+    assert "taken apart" not in verdict_sentences(record)[0]
+    record["problem"]["seeds"] = 10
+    assert "(mean of the 3 of 10 seeds that were taken apart)" in verdict_sentences(record)[0]
+
+
+def test_a_dead_output_answers_zero_only_where_zero_is_zero(record):
+    assert "answer 0 to every example" in verdict_sentences(record)[0]
+    record["problem"]["scaling"] = "standardized"
+    assert "answer the same to every example" in verdict_sentences(record)[0]
+    record["problem"]["residual"] = True
+    assert "what the skip connection carries" in verdict_sentences(record)[0]
 
 
 def test_only_of_one_layer_is_it_said_that_no_gradient_method_can_leave(record):

@@ -111,7 +111,7 @@ POWERS = (2.0 ** np.arange(N)).astype(np.float32)[:, None]
 
 
 @functools.cache
-def revealing(batch_size, role):
+def revealing(batch_size):
     """A loop in which example i has the loss 2^i, so that a sum names its terms."""
     p = problem(
         model=Model(lambda key, x: jnp.zeros(()), lambda w, x: x + 0 * w),
@@ -120,13 +120,13 @@ def revealing(batch_size, role):
         optimizer=optax.sgd(0.0),
         batch_size=batch_size,
     )
-    loop = make_loop(p, role)
+    loop = make_loop(p)
     return p.steps_per_epoch, loop.init, jax.jit(loop.steps)
 
 
-def seen(batch_size, epochs, seed=0, role="shuffle"):
+def seen(batch_size, epochs, seed=0):
     """Which examples each batch held, as (epoch, rows)."""
-    per_epoch, init, steps = revealing(batch_size, role)
+    per_epoch, init, steps = revealing(batch_size)
     state, batches = init(seed_key(seed)), []
     for epoch in range(epochs):
         state, losses = steps(state, POWERS, None, epoch, 0, per_epoch, Anneal())
@@ -146,11 +146,10 @@ def test_every_epoch_visits_every_example_once(batch_size):
         assert rows == list(range(N))
 
 
-def test_every_epoch_seed_and_role_has_an_order_of_its_own():
+def test_every_epoch_and_seed_has_an_order_of_its_own():
     first, second = ([b for at, b in seen(6, 2) if at == epoch] for epoch in (0, 1))
     assert first != second
     assert first != [b for _, b in seen(6, 1, seed=1)]
-    assert first != [b for _, b in seen(6, 1, role="anneal")]
     assert first == [b for _, b in seen(6, 1)]
 
 
