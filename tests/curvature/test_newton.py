@@ -89,6 +89,17 @@ def test_the_promise_of_the_first_step_of_a_linear_output_is_what_it_wins():
     assert np.allclose(solved.start_loss, losses(features, targets, kernel, bias, "linear"))
 
 
+def test_what_a_step_promises_is_known_of_small_losses_too():
+    """Two outputs, the second a millionth of the first: its promise is not its whole loss."""
+    draw = np.random.default_rng(3)
+    x, noise = draw.normal(size=(200, 4)), draw.normal(size=(200, 2))
+    y = noise * [1.0, 1e-3]
+    found = solve_head(x, y, np.zeros((4, 2)), np.zeros(2), "linear")
+    design = np.concatenate([x, np.ones((200, 1))], axis=1)
+    best = np.mean((design @ np.linalg.lstsq(design, y, rcond=None)[0] - y) ** 2, axis=0)
+    assert np.allclose(found.start_predicted, found.start_loss - best, rtol=1e-9)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([np.uint8, np.float64]), st.booleans())
 def test_relu_units_settle_where_no_further_step_promises_anything(seed, dtype, with_bias):

@@ -165,6 +165,22 @@ def test_where_one_seed_blows_up_the_others_are_explained(small, planted, no_flo
     assert "non_finite_values" not in (tmp_path / "diagnosis.json").read_text()
 
 
+def test_seeds_that_blow_up_are_passed_over_when_few_are_solved(small, planted, no_floor):
+    def blow_up(params, key):
+        first = jax.random.key_data(key) == jax.random.key_data(role_key(seed_key(0), "init"))
+        return jax.tree.map(lambda leaf: leaf + jnp.where(first.all(), 1e30, 0.0), params)
+
+    plan = make_plan(IdentitySpec(epochs=1, seeds=3), small, trials="none", spectrum_seeds=0)
+    plan = dataclasses.replace(
+        plan, problem=planted(plan.problem, blow_up), solve_seeds=1, end_seeds=1
+    )
+    with no_floor():
+        record, _ = explain(plan)
+    assert record["non_finite"] == [{"seed": 0, "step": 0}]
+    assert record["budget"]["total"]["seeds"] == 1
+    assert "(mean of the 1 of 2 seeds that were taken apart)" in record["verdict"][0]
+
+
 def test_a_plan_refuses_seeds_that_do_not_fit(small):
     spec = IdentitySpec(seeds=10**8)
     with pytest.raises(InputError, match="--seeds"):
