@@ -119,6 +119,7 @@ def _mark(axes: Axes, row: int, at: float, low: float, high: float) -> None:
         markeredgewidth=1.3,
         linestyle="none",
         zorder=5,
+        clip_on=False,
     )
     if inside != at:
         axes.annotate(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jaxid.plot.style import (
-    BLUE,
     CAUSES,
-    ORANGE,
+    INK,
+    PURPLE,
     Arrays,
     End,
     Record,
@@ -47,7 +48,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     if epoch.size > LONG:
         axes.set_xscale("log")
     ends: list[End] = []
-    for values, name, colour in ((train, "train", BLUE), (test, "test", ORANGE)):
+    for values, name, colour in ((train, "train", INK), (test, "test", PURPLE)):
         if values is None or not np.isfinite(values).any():
             continue
         shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
@@ -62,6 +63,8 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     plain_numbers(axes.yaxis, (1.0, 2.0, 5.0) if _decades(axes.get_ylim()) < 2 else (1.0,))
     if epoch.size > LONG:
         plain_numbers(axes.xaxis)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     label_ends(axes, ends)
     if train.shape[0] > 1:
         note(

@@ -89,7 +89,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         axes.text(
             0.01,
             edge,
-            "below this line an eigenvalue counts as zero",
+            "the largest threshold below which an output's eigenvalue counts as zero",
             va="bottom",
             transform=axes.get_yaxis_transform(),
             fontsize=8.5,

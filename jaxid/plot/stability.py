@@ -43,7 +43,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     note(axes, 0.03, 0.95, "dots: measured, by solving again with moved targets", RED, va="top")
     note(axes, 0.03, 0.88, "line: predicted, 1 / sqrt(eigenvalue)", BLUE, va="top")
     note(axes, 0.99, 0.03, "directions that the data hardly show", GREY, ha="right", va="bottom")
-    note(axes, 0.01, 0.03, "directions that the data show well", GREY, va="bottom")
+    note(axes, 0.06, 0.03, "directions that the data show well", GREY, va="bottom")
     return figure
 
 
