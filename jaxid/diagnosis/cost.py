@@ -31,7 +31,7 @@ END_SEEDS = 3
 without annealing. Above one layer none: a solve takes minutes there."""
 LANCZOS_BUDGET = 1.5e13
 """Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
-CENSUS_BUDGET = 300.0
+CENSUS_BUDGET = 160.0
 """Seconds that counting units along training may take before fewer seeds are counted."""
 LEAST_COUNTED = 3
 
