@@ -7,10 +7,11 @@ Command: python scripts/seed_experiment.py
   or, from finished runs: python scripts/seed_experiment.py --from DIR1 DIR4, with the folders
   of `jaxid explain --data mnist --depth 1` (and 4) at their defaults but for seeds and trials.
 Expected: the question's 180.6 (train), 168.0 (validation), 1.93e8 % (MAPE) for one layer and
-  456.8, 523.7, 5.05e8 % for four; one-layer runs scatter between about 140 and 215, four-layer
-  runs around 460.
-The committed figure: --from two finished runs, one layer with 10 seeds, four layers with 3.
-Runtime: on 2 cores about 25 minutes, nearly all of it for four layers; seconds with --from.
+  456.8, 523.7, 5.05e8 % for four; ten one-layer runs scatter between 164 and 244 (train), ten
+  four-layer runs between 446 and 517.
+The committed figure: --from two finished runs, one and four layers with 10 seeds each.
+Runtime: on 2 cores about 20 minutes, estimated from 4.5 s for a seed and epoch of four layers;
+  seconds with --from.
 
 Train loss is Keras' running mean over the last epoch's batches, the others are the test set
 at the end. The range is for one more run: mean +- t(0.975, n-1) s sqrt(1 + 1/n). The question's
