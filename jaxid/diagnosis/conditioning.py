@@ -184,8 +184,7 @@ def _record(data: HeadData, found: HeadSpectrum, seed: int) -> dict[str, Any]:
 def _arrays(found: HeadSpectrum, name: str) -> dict[str, np.ndarray]:
     return {
         f"spectrum/{name}": found.eigenvalues,
-        f"spectrum/{name}_threshold": np.asarray(found.threshold),
-        f"spectrum/{name}_null": np.asarray(found.null_dim),
+        f"spectrum/{name}_thresholds": found.thresholds,
     }
 
 

@@ -48,7 +48,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes = plain(figure.add_subplot(), "loss (mean squared error, training units)")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
-    edges, marks = [0.0, total], []
+    edges, marks = [0.0, total + (budget["total"]["sem"] or 0.0)], []
     _bar(axes, 0, 0.0, total, PALE, budget["total"]["sem"])
     texts = [plus_minus(total, budget["total"]["sem"])]
     start = 0.0

@@ -17,7 +17,7 @@ class Split(NamedTuple):
     """One spectrum split by its threshold.
 
     Attributes:
-      above: eigenvalues above it, falling.
+      above: eigenvalues above their own block's threshold, falling.
       zero, negative, size: counts within it, below minus it, and of all.
       edge: the threshold (the largest of the blocks').
     """
@@ -33,16 +33,12 @@ def split(arrays: Arrays, time: str) -> Split | None:
     """The spectrum at ``init`` or ``end``, None where it was not computed."""
     if f"spectrum/{time}" not in arrays:
         return None
-    values = np.asarray(arrays[f"spectrum/{time}"], float).ravel()
-    edge = float(np.max(arrays.get(f"spectrum/{time}_threshold", np.zeros(1))))
-    negative = int(np.count_nonzero(values < -edge))
-    above = np.sort(values[values > 0])[::-1]
-    count = int(np.count_nonzero(values > edge))
-    if f"spectrum/{time}_null" in arrays:
-        # Counted with each block's own threshold, which is finer than the largest of them.
-        count = values.size - negative - int(arrays[f"spectrum/{time}_null"])
-    above = above[:count]
-    return Split(above, values.size - above.size - negative, negative, values.size, edge)
+    values = np.asarray(arrays[f"spectrum/{time}"], float)
+    edges = np.asarray(arrays[f"spectrum/{time}_thresholds"], float)[:, None]
+    negative = int(np.count_nonzero(values < -edges))
+    above = np.sort(values[values > edges])[::-1]
+    zero = values.size - above.size - negative
+    return Split(above, zero, negative, values.size, float(edges.max()))
 
 
 def draw(record: Record, arrays: Arrays) -> Figure | None:
@@ -94,6 +90,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
             transform=axes.get_yaxis_transform(),
             fontsize=8.5,
             color=GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )
     axes.set_xlim(0, size * 1.005)
     # Room above the curves for the counts.

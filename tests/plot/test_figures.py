@@ -145,21 +145,20 @@ def test_the_budget_bars_stack_up_to_the_total(sample):
 
 def test_negative_and_null_directions_are_counted_in_the_spectrum(sample):
     values = np.array([[-2.0, -1e-15, 0.0, 0.5, 3.0]])
-    arrays = {"spectrum/end": values, "spectrum/end_threshold": np.asarray(1e-12)}
+    arrays = {"spectrum/end": values, "spectrum/end_thresholds": np.full(1, 1e-12)}
     drawn = plot.FIGURES["spectrum"]({}, arrays)
     words = [text.get_text() for text in drawn.get_axes()[0].texts]
     assert "at the end: 2 positive, 2 zero, 1 negative, of 5" in words
     assert "by 6" in drawn.get_suptitle()
 
 
-def test_null_directions_counted_block_by_block_are_taken_over():
-    # 1e-13 is within the largest block's threshold but above its own block's.
-    values = np.array([[-2.0, 0.0, 1e-13, 0.5, 3.0]])
-    arrays = {"spectrum/end": values, "spectrum/end_threshold": np.asarray(1e-12)}
-    assert plot.spectrum.split(arrays, "end").above.tolist() == [3.0, 0.5]
-    found = plot.spectrum.split(arrays | {"spectrum/end_null": np.asarray(1)}, "end")
+def test_every_block_is_split_at_its_own_threshold():
+    # 1e-13 is within the first block's threshold and above the second's.
+    values = np.array([[-2.0, 1e-13, 0.5], [0.0, 1e-13, 3.0]])
+    arrays = {"spectrum/end": values, "spectrum/end_thresholds": np.array([1e-12, 1e-14])}
+    found = plot.spectrum.split(arrays, "end")
     assert found.above.tolist() == [3.0, 0.5, 1e-13]
-    assert (found.zero, found.negative) == (1, 1)
+    assert (found.zero, found.negative, found.edge) == (2, 1, 1e-12)
 
 
 def test_a_remedy_that_blew_up_or_reached_zero_is_shown_without_a_ratio(sample):
