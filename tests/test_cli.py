@@ -70,7 +70,7 @@ def refused(capsys, tmp_path):
         (["--data", "cifar"], ["cifar", "digits", "mnist", "gaussian"]),
         (["--depth", "0"], ["--depth is 0"]),
         (["--learning-rate", "-1"], ["--learning-rate is -1"]),
-        (["--depth", "two"], ["two", "int"]),
+        (["--depth", "two"], ["--depth is 'two'", "give a whole number"]),
         (["--seeds", "0"], ["--seeds is 0"]),
         (["--no-such-flag", "3"], ["--no-such-flag", "--help"]),
         (["--scaling"], ["--scaling"]),

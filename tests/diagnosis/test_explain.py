@@ -107,9 +107,11 @@ def test_prescriptions_are_the_trials_that_help_with_luck_beside_them(gaussian):
         trial = by_name[prescription["name"]]
         assert prescription["trial"]["ratio"] == trial["ratio"]
         assert prescription["change"] == trial["change"]
-    # What the budget alone predicts: the locked item gone.
-    locked = record["budget"]["items"][1]["share"]
-    assert np.isclose(by_name["linear output"]["predicted"], max(0, 1 - locked))
+    # What the budget alone predicts: the locked item and what a ReLU can't reach gone.
+    representation, locked = record["budget"]["items"][:2]
+    assert representation["parts"][0]["name"] == "negative_targets"
+    left = 1 - representation["share"] - locked["share"]
+    assert np.isclose(by_name["linear output"]["predicted"], max(0, left), atol=1e-12)
     assert [f["causes"] for f in record["findings"]] == [["locked"]]
 
 
