@@ -1,49 +1,33 @@
 """How low the last layer alone can bring the loss: Gauss-Newton in float64, unit by unit.
 
 With the features h~ = [h, 1] frozen, the loss is a sum over output units j of
-l_j(w) = (1/n) sum_i (phi(h~_i w) - y_ij)^2, so every unit is solved by itself. With
-s_i = phi'(z_i), r_i = phi(z_i) - y_ij:
-
-  gradient        g = (2/n) sum_i s_i r_i h~_i
-  Gauss-Newton    G = (2/n) sum_i s_i^2 h~_i h~_i^T
-  step            d = -(G + delta I)^(-1) g;  predicted decrease  -g^T d / 2
-
-delta = 10 q eps lambda_max, lambda_max bounded by the trace: enough for Cholesky to succeed
-where directions are null, and too little to hold back any mode above the threshold for
-long (the next step takes what this one left). g has no part in the null directions, so
-they stay where they are but for rounding, which delta keeps within about a tenth of |d|.
-Nocedal and Wright 2006, sections 10.3 and 3.4.
-
-Units are solved one per core. G is a sum over the examples on which a ReLU unit is on, and
-few of them change at a step, so it is brought up to date by those.
+l_j(w) = (1/n) sum_i (phi(h~_i w) - y_ij)^2, so every unit is solved by itself, by the steps
+of `jaxid.curvature.newton_step`. A step is taken only as far as it lowers the unit's loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg
 
-from jaxid.curvature.activation import derivative, value
+from jaxid.curvature.activation import value
 from jaxid.curvature.blocks import stack
-from jaxid.linalg.gram import EPS, Gram, changed_gram, reduced_gram
-from jaxid.linalg.parallel import over_cores
-from jaxid.linalg.rows import Rows, prepare_rows
+from jaxid.curvature.newton_step import (
+    Seen,
+    Units,
+    cholesky_factor,
+    line_search,
+    newton_steps,
+)
+from jaxid.linalg.gram import reduced_gram
+from jaxid.linalg.rows import Rows, parts, prepare_rows, product, widened
 
 UNITS = 32
 """Output units taken at once, at most."""
 HELD = 2**29
 """Bytes that their pre-activations and matrices may take: n and k^2 float64 each."""
-WIDE = 2**30
-"""Bytes that all rows may take in float64; beyond that they are converted a part at a time."""
-ROWS = 8192
-"""Examples in such a part."""
-DAMPING = 10.0
-"""delta over q eps trace(G)."""
-HALVINGS = 20
-"""Step halvings before a unit is given up as stalled."""
 SETTLED = 0.25
 """An output is left alone once its promised decrease is below this part of the tolerance;
 the mean over outputs is then below it too."""
@@ -81,33 +65,6 @@ class HeadSolution(NamedTuple):
     def loss(self) -> float:
         """Mean over outputs."""
         return float(self.output_loss.mean())
-
-
-class _Problem(NamedTuple):
-    """The shared part of all units' problems.
-
-    Attributes:
-      rows: h~ without columns that are zero throughout.
-      wide: the same in float64, if there is room.
-      full: their Gram matrix.
-      shared: Cholesky factor for a linear output, the same for every unit; else None.
-      activation: the output activation's name.
-      edge: what an output's loss or predicted decrease must exceed to be worth a step.
-    """
-
-    rows: Rows
-    wide: Rows
-    full: Gram
-    shared: np.ndarray | None
-    activation: str
-    edge: float
-
-
-class _Seen(NamedTuple):
-    """A ReLU unit's matrix at an earlier step: the examples it was on, and their sum."""
-
-    on: np.ndarray
-    gram: Gram
 
 
 class _Group(NamedTuple):
@@ -151,15 +108,15 @@ def solve_head(
     """
     m = targets.shape[1]
     rows = prepare_rows(features, ones=bias is not None)
-    wide = _widened(rows)
+    wide = widened(rows)
     full = reduced_gram(rows)
     w = stack(kernel, bias)
     start = _losses(wide, w, targets, activation)
     floor = tolerance * float(start.mean())
     shared = None
     if activation == "linear":
-        shared = _factor(2.0 / targets.shape[0] * full.matrix)
-    problem = _Problem(rows, wide, full, shared, activation, SETTLED * floor)
+        shared = cholesky_factor(2.0 / targets.shape[0] * full.matrix)
+    problem = Units(rows, wide, full, shared, activation, SETTLED * floor)
     whole = _Group(
         w[rows.columns],
         start.copy(),
@@ -191,17 +148,17 @@ def solve_head(
     )
 
 
-def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations: int) -> None:
+def _solve_group(problem: Units, group: _Group, y: np.ndarray, max_iterations: int) -> None:
     """Steps for all units of a group until each has settled, stalled or used its budget."""
     # All of them once: what a step promises is wanted of small losses too.
     active = np.flatnonzero(group.loss > 0)
-    seen: dict[int, _Seen] = {}
+    seen: dict[int, Seen] = {}
     for iteration in range(max_iterations + 1):
         if active.size == 0:
             return
         # Recomputed rather than updated by each step: no rounding piles up.
-        z = _product(problem.wide, group.weights[:, active])
-        step, decrease = _newton_steps(problem, z, y[:, active], active, seen)
+        z = product(problem.wide, group.weights[:, active])
+        step, decrease = newton_steps(problem, z, y[:, active], active, seen)
         group.predicted[active] = decrease
         if iteration == 0:
             group.start_predicted[active] = decrease
@@ -210,9 +167,9 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
         # Past the budget only the promise is computed, so that it is the final weights'.
         if active.size == 0 or iteration == max_iterations:
             return
-        length, after = _line_search(
+        length, after = line_search(
             z[:, moving],
-            _product(problem.wide, step),
+            product(problem.wide, step),
             y[:, active],
             group.loss[active],
             problem.activation,
@@ -226,116 +183,9 @@ def _solve_group(problem: _Problem, group: _Group, y: np.ndarray, max_iterations
         active = active[(length > 0) & ~solved]
 
 
-def _newton_steps(
-    problem: _Problem, z: np.ndarray, y: np.ndarray, units: np.ndarray, seen: dict[int, _Seen]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (k, units) and predicted decreases (units,), one unit per core.
-
-    ``units`` are the places in the group; ``seen`` is brought up to date.
-    """
-    n = z.shape[0]
-    slope = derivative(problem.activation, z)
-    force = slope * (value(problem.activation, z) - y)
-    gradient = 2.0 / n * _transposed(problem.wide, force)
-
-    def step(j: int) -> np.ndarray:
-        if not gradient[:, j].any():
-            return np.zeros(gradient.shape[0])
-        factor = problem.shared
-        if factor is None:
-            if problem.activation == "relu":
-                now = _now(problem, slope[:, j] > 0, seen.get(int(units[j])))
-                seen[int(units[j])] = now
-                gram = now.gram
-            else:
-                gram = reduced_gram(problem.rows, slope[:, j] ** 2, full=problem.full)
-            factor = _factor(2.0 / n * gram.matrix)
-        return -linalg.cho_solve((factor, True), gradient[:, j], check_finite=False)
-
-    steps = np.stack(over_cores(step, range(z.shape[1])), axis=1)
-    return steps, -0.5 * np.einsum("ku,ku->u", gradient, steps)
-
-
-def _now(problem: _Problem, on: np.ndarray, seen: _Seen | None) -> _Seen:
-    """The matrix over the examples ``on``, from whichever start leaves fewest rows to sum."""
-    everywhere = np.ones(on.shape, bool)
-    starts = [_Seen(everywhere, problem.full)] + ([] if seen is None else [seen])
-    changes = [np.count_nonzero(start.on != on) for start in starts]
-    least = int(np.argmin(changes))
-    if changes[least] < np.count_nonzero(on):
-        start = starts[least]
-        return _Seen(on, changed_gram(problem.rows, start.gram, start.on, on))
-    return _Seen(on, reduced_gram(problem.rows, on))
-
-
-def _factor(matrix: np.ndarray) -> np.ndarray:
-    """The lower Cholesky factor of matrix + delta I."""
-    delta = DAMPING * matrix.shape[0] * EPS * float(np.trace(matrix))
-    # Slopes that underflow leave nothing of the matrix, and rounding may outgrow delta.
-    delta = max(delta, float(np.finfo(np.float64).tiny))
-    while True:
-        damped = matrix.copy()
-        damped[np.diag_indices_from(damped)] += delta
-        try:
-            return linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
-        except linalg.LinAlgError:
-            delta *= 100.0
-
-
-def _line_search(
-    z: np.ndarray, dz: np.ndarray, y: np.ndarray, before: np.ndarray, activation: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """The longest of 1, 1/2, 1/4, ... that lowers each unit's loss, 0 if none does, and the
-    loss there."""
-    length, after = np.zeros(before.shape), before.copy()
-    open_ = np.arange(before.size)
-    trial = 1.0
-    for _ in range(HALVINGS):
-        outputs = value(activation, z[:, open_] + trial * dz[:, open_])
-        loss = np.mean(np.square(outputs - y[:, open_]), axis=0)
-        lower = loss < before[open_]
-        length[open_[lower]], after[open_[lower]] = trial, loss[lower]
-        open_ = open_[~lower]
-        if open_.size == 0:
-            break
-        trial *= 0.5
-    return length, after
-
-
-def _widened(rows: Rows) -> Rows:
-    """The same rows in float64, shift and all; as they are if that takes too much room."""
-    if 8 * rows.values.size > WIDE:
-        return rows
-    return rows._replace(values=np.add(rows.values, rows.shift, dtype=np.float64), shift=0.0)
-
-
-def _parts(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
-    """h~ in float64, a part at a time."""
-    for start in range(0, rows.values.shape[0], ROWS):
-        part = slice(start, start + ROWS)
-        values = rows.values[part].astype(np.float64, copy=False)
-        yield part, values + rows.shift if np.any(rows.shift) else values
-
-
-def _product(rows: Rows, w: np.ndarray) -> np.ndarray:
-    """h~ w, (n, units)."""
-    z = np.empty((rows.values.shape[0], w.shape[1]))
-    for part, x in _parts(rows):
-        np.matmul(x, w, out=z[part])
-    return z
-
-
-def _transposed(rows: Rows, force: np.ndarray) -> np.ndarray:
-    """sum_i h~_i force_i, (k, units)."""
-    total = np.zeros((rows.columns.size, force.shape[1]))
-    for part, x in _parts(rows):
-        total += x.T @ force[part]
-    return total
-
-
 def _losses(rows: Rows, w: np.ndarray, targets: np.ndarray, activation: str) -> np.ndarray:
     """(m,) each output's mean squared error."""
     kept, total = w[rows.columns], np.zeros(targets.shape[1])
-    for part, x in _parts(rows):
+    for part, x in parts(rows):
         total += np.sum(np.square(value(activation, x @ kept) - targets[part]), axis=0)
     return total / targets.shape[0]

@@ -176,18 +176,20 @@ def _analyse(
             end_seeds=plan.end_seeds,
             reporter=reporter,
         )
+    if evidence is None or not evidence.seeds:
+        reason = "every seed went non-finite" if evidence is None else "no last layer was solved"
+        record |= {"budget": None, "budget_reason": reason, "points": []}
+    else:
+        record["budget"] = build_budget(evidence, representation, depth=plan.spec.depth)
+        arrays |= pictures.floors(evidence, representation)
     spectra = conditioning.measure(
         runner, history, evidence, plan.spectrum_seeds, reporter, plan.spec.seed_list
     )
     record["conditioning"] = spectra.record
     arrays |= spectra.arrays
     if evidence is None or not evidence.seeds:
-        reason = "every seed went non-finite" if evidence is None else "no last layer was solved"
-        record |= {"budget": None, "budget_reason": reason, "points": []}
         return
-    budget = build_budget(evidence, representation, depth=plan.spec.depth)
-    budget["slow_modes_detail"] = spectra.modes
-    record["budget"] = budget
+    record["budget"]["slow_modes_detail"] = spectra.modes
     record["points"] = classify(
         evidence,
         least=spectra.least,
@@ -196,7 +198,6 @@ def _analyse(
         block=spectra.block,
         floor=float(representation.lower.value or 0.0),
     )
-    arrays |= pictures.floors(evidence, representation)
 
 
 def _try(

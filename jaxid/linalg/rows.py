@@ -11,6 +11,7 @@ chunks in which no sum exceeds 2^24: about the middle of their range (uint8 to -
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ EXACT32, EXACT64 = 2**24, 2**53
 """Integers up to here are exact in float32, float64."""
 LEAST_CHUNK = 256
 """With fewer rows per chunk float32 is no faster than float64."""
+WIDE = 2**30
+"""Bytes that all rows may take in float64; beyond that they are converted a part at a time."""
 
 
 class Rows(NamedTuple):
@@ -99,6 +102,40 @@ def prepare_rows(x: np.ndarray, *, ones: bool = False) -> Rows:
     if ones:
         values = np.concatenate([values, np.ones((n, 1), values.dtype)], axis=1)
     return Rows(values, 0.0, columns, order, exact, CHUNK)
+
+
+def widened(rows: Rows) -> Rows:
+    """The same rows in float64, shift and all; as they are if that takes too much room.
+
+    For many products: what is converted once need not be converted each time.
+    """
+    if 8 * rows.values.size > WIDE:
+        return rows
+    return rows._replace(values=np.add(rows.values, rows.shift, dtype=np.float64), shift=0.0)
+
+
+def parts(rows: Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """(slice, x~ in float64) of a part of the rows at a time."""
+    for start in range(0, rows.values.shape[0], SCAN):
+        part = slice(start, start + SCAN)
+        values = rows.values[part].astype(np.float64, copy=False)
+        yield part, values + rows.shift if np.any(rows.shift) else values
+
+
+def product(rows: Rows, w: np.ndarray) -> np.ndarray:
+    """x~ w, (n, m) float64, for w (k, m) on the kept columns."""
+    z = np.empty((rows.values.shape[0], w.shape[1]))
+    for part, x in parts(rows):
+        np.matmul(x, w, out=z[part])
+    return z
+
+
+def transposed(rows: Rows, f: np.ndarray) -> np.ndarray:
+    """sum_i x~_i f_i, (k, m) float64, for f (n, m)."""
+    total = np.zeros((rows.columns.size, f.shape[1]))
+    for part, x in parts(rows):
+        total += x.T @ f[part]
+    return total
 
 
 def _examine(x: np.ndarray) -> tuple[float, float, bool, np.ndarray]:

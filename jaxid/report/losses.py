@@ -89,7 +89,7 @@ def budget(record: Record, full: bool) -> Section:
     section.tables.append(_table(record, found, full))
     left = found["unexplained"]
     section.notes += [
-        f"{ITEMS} second account: each item again, by a mechanism computed without that "
+        f"{ITEMS} 2nd account: each item again, by a mechanism computed without that "
         f"intervention; it leaves {percent(left['share'])} open."
     ]
     section.texts += _compound(found)
@@ -144,7 +144,7 @@ def _table(record: Record, found: dict[str, Any], full: bool) -> Table:
             )
         )
     )
-    return Table(("", ">loss", ">share", ">second account", ">std. error"), rows)
+    return Table(("", ">loss", ">share", ">2nd account", ">std. error"), rows)
 
 
 def _compound(found: dict[str, Any]) -> list[str]:
