@@ -8,6 +8,21 @@ from typing import Any
 
 NONE = "-"
 """What stands where there is no number."""
+SUSPECTS = {
+    "locked": "the ReLU output",
+    "rate_too_large": "a rate that is too large",
+    "optimizer_noise": "the constant rate",
+    "conditioning": "the conditioning of the inputs",
+    "weak_optimizer": "the optimizer",
+    "input_scale": "the scale of the data",
+    "target_scale": "the scale of the inputs against the targets",
+    "place_of_eps": "the place of eps",
+    "too_few_steps": "too few steps",
+    "batch_noise": "the noise of small batches",
+    "initialisation": "the initialisation",
+    "composition_of_layers": "the composition of layers",
+}
+"""What findings accuse, as people say it."""
 
 
 def number(value: float | None, digits: int = 3) -> str:

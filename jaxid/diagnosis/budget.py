@@ -22,6 +22,10 @@ ORDER_NOTE = (
 )
 
 
+PROGRESS = 0.25
+"""Share of the noise gap from which progress during annealing is worth a warning."""
+
+
 class Gaps(NamedTuple):
     """Per seed (k,), in the loss's units.
 
@@ -145,9 +149,36 @@ def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict
             "how": f"annealed over {evidence.anneal_epochs} epochs minus over "
             f"{2 * evidence.anneal_epochs}; it lies between noise and slow modes",
         },
+        "still_falling": _still_falling(evidence, total - gaps.annealed),
         "solver": _solver(evidence),
         "one_at_a_time": _one_at_a_time(evidence, gaps),
         "order_note": ORDER_NOTE,
+    }
+
+
+def _still_falling(evidence: Evidence, noise: np.ndarray) -> dict[str, Any]:
+    """How much of the noise gap may be progress: annealing is also more epochs of training.
+
+    The training loss's slope over the last fifth of the epochs (two at least), kept up over
+    the annealing at the mean of its factor, 1/2.
+    """
+    index = [seed.index for seed in evidence.seeds]
+    losses = np.asarray(evidence.history.train, float)[index]
+    last = min(losses.shape[1], max(2, losses.shape[1] // 5))
+    if last < 2:
+        return {"progress": None, "sem": None, "share_of_noise": None, "matters": False}
+    slope = np.polyfit(np.arange(last), losses[:, -last:].T, 1)[0]
+    progress = np.maximum(0.0, -slope) * evidence.anneal_epochs / 2
+    mean, error, gap = float(progress.mean()), sem(progress), float(noise.mean())
+    share = mean / gap if gap > 0 else None
+    sure = error is not None and mean > 2 * error
+    return {
+        "progress": mean,
+        "sem": error,
+        "share_of_noise": share,
+        "matters": bool(sure and share is not None and share > PROGRESS),
+        "how": f"slope of the training loss over the last {last} epochs, for "
+        f"{evidence.anneal_epochs} epochs at half the rate",
     }
 
 

@@ -89,7 +89,7 @@ def gather(
     epochs = max(2, round(problem.epochs / 4))
     annealed = runner.anneal(history.state, epochs, name="annealing", reporter=reporter)
     some = jax.tree.map(lambda leaf: leaf[:twice_seeds], history.state)
-    twice = runner.anneal(some, 2 * epochs, name="annealing, twice as long", reporter=reporter)
+    twice = runner.anneal(some, 2 * epochs, name="annealing twice as long", reporter=reporter)
     shift = jax.jit(
         lambda a, b, x, y: (
             residual_shift(problem, a, b, x, y)

@@ -71,7 +71,11 @@ class Plan:
 
 
 def make_plan(
-    spec: IdentitySpec, dataset: Dataset, *, trials: TrialMode, spectrum_seeds: int
+    spec: IdentitySpec,
+    dataset: Dataset,
+    *,
+    trials: TrialMode = "short",
+    spectrum_seeds: int = 1,
 ) -> Plan:
     """Resolve, check memory, and estimate the time.
 

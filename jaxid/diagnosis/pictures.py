@@ -52,14 +52,16 @@ def images(history: History, problem: Problem, dataset: Dataset) -> Arrays:
         return {}
     seed = int(finite[0])
     params = seed_params(history.state, seed)
-    chosen = _spread(dataset.test.shape[0])
-    x = jnp.asarray(dataset.test[chosen])
-    outputs = problem.original(problem.net.apply(params, problem.inputs(x)))
-    squares = np.zeros(dataset.test.shape[1])
+    squares, errors = np.zeros(dataset.test.shape[1]), []
     for start in range(0, dataset.test.shape[0], 2000):
         rows = jnp.asarray(dataset.test[start : start + 2000])
         f = problem.original(problem.net.apply(params, problem.inputs(rows)))
-        squares += np.sum(np.square(np.asarray(f, np.float64) - np.asarray(rows)), axis=0)
+        square = np.square(np.asarray(f, np.float64) - np.asarray(rows))
+        squares += square.sum(axis=0)
+        errors.append(square.mean(axis=1))
+    chosen = _shown(np.concatenate(errors))
+    x = jnp.asarray(dataset.test[chosen])
+    outputs = problem.original(problem.net.apply(params, problem.inputs(x)))
     arrays: Arrays = {
         "images/maximum": np.asarray(dataset.maximum),
         "images/input": np.asarray(dataset.test[chosen], np.float32),
@@ -86,6 +88,9 @@ def floors(evidence: Evidence, representation: Any) -> Arrays:
     }
 
 
-def _spread(count: int) -> np.ndarray:
-    """Examples spread over the set, the same in every run."""
-    return np.linspace(0, count - 1, min(SHOWN, count)).astype(int)
+def _shown(errors: np.ndarray) -> np.ndarray:
+    """Half spread over the set, the same in every run; half those with the largest errors."""
+    count = min(SHOWN, errors.size)
+    spread = np.linspace(0, errors.size - 1, count - count // 2).astype(int)
+    worst = [i for i in np.argsort(-errors) if i not in set(spread)][: count // 2]
+    return np.concatenate([spread, np.array(worst, int)])

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxid.wording import counted, number, percent
+from jaxid.wording import SUSPECTS, counted, joined, number, percent
 
 ITEMS = {
     "representation": "cannot be represented by this network at all",
     "locked": "is locked",
     "slow_modes": "is in slow modes",
     "optimizer_noise": "is noise of the constant step",
-}
-CAUSES = {
-    "locked": "the ReLU output",
-    "rate_too_large": "a rate that is too large",
-    "optimizer_noise": "the constant rate",
-    "conditioning": "the conditioning of the inputs",
-    "weak_optimizer": "the optimizer",
-    "input_scale": "the scale of the data",
-    "target_scale": "the scale of the inputs against the targets",
-    "place_of_eps": "the place of eps",
-    "too_few_steps": "too few steps",
-    "batch_noise": "the noise of small batches",
-    "initialisation": "the initialisation",
-    "composition_of_layers": "the composition of layers",
 }
 LARGE = 0.1
 """A share of the loss worth a clause of its own."""
@@ -47,7 +33,10 @@ def _where(record: dict[str, Any]) -> str:
     bad = record.get("non_finite") or []
     if not budget:
         reason = record.get("budget_reason", "it was not measured")
-        return f"After {epochs} there is no loss to split: {reason}."
+        ended = record["final"]["train_loss_end"]["mean"]
+        if ended is None:
+            return f"After {epochs} there is no loss to split: {reason}."
+        return f"After {epochs} the loss is {number(ended)}; it is not split, because {reason}."
     total = budget["total"]["mean"]
     start = f"After {epochs} the loss is {number(total)}"
     if bad:
@@ -90,16 +79,18 @@ def _when(dead: dict[str, Any]) -> str:
     born = (dead.get("born_dead") or {"outputs": {"mean": 0.0}})["outputs"]["mean"]
     early = dead["death"]["in_first_epoch"]
     words = [f"{number(born)} before the first step"] if born else []
-    if early:
-        others = "of the others" if born else "of them"
+    others = "of the others" if born else "of them"
+    if early is not None and early >= 0.5:
         words.append(f"{percent(early)} {others} since the first epoch")
+    elif early is not None:
+        words.append(f"half {others} by step {number(dead['death']['median_step'])}")
     return f" ({', '.join(words)})" if words else ""
 
 
 def _why(record: dict[str, Any]) -> str:
     budget = record.get("budget")
     if not budget:
-        return "Nothing is said of causes without it."
+        return "Nothing is said of causes without a budget."
     clauses = []
     total = budget["total"]["mean"]
     points = record.get("points", [])
@@ -115,7 +106,8 @@ def _why(record: dict[str, Any]) -> str:
         if item["cause"] in ("slow_modes", "optimizer_noise") and share and abs(share) >= 0.005:
             clauses.append(f"{percent(share)} {ITEMS[item['cause']]}")
     moving = [p for p in points if p["kind"] == "not_yet_stationary"]
-    if any(p["loss"] >= LARGE * total for p in moving):
+    falling = (budget.get("still_falling") or {}).get("matters", False)
+    if falling or any(p.get("loss_annealed", p["loss"]) >= LARGE * total for p in moving):
         clauses.append("training was still on its way down when it stopped")
     left = budget["unexplained"]["share"]
     if left is not None and abs(left) >= LARGE:
@@ -165,10 +157,10 @@ def _remedy(record: dict[str, Any]) -> str:
             f"far as the targets lie; {cure}."
         )
     if joint is None:
-        return f"What helps most: {cure}."
+        return f"{_most(helping, best)}: {cure}."
     first, second = joint["evidence"]["alone"]
     alone = joint["evidence"]["alone"]
-    names = " and ".join(CAUSES.get(c, c) for c in joint["causes"])
+    names = " and ".join(SUSPECTS.get(c, c) for c in joint["causes"])
     together = joint["counterfactual"]
     ratios = [number(value, 2) for value in (alone[first], alone[second], together["ratio"])]
     sentence = (
@@ -181,8 +173,17 @@ def _remedy(record: dict[str, Any]) -> str:
     single = " + " not in best["name"]
     if single and trial["ratio"] < together["ratio"]:
         # A cause of its own, stronger than the two that only act together.
-        return f"What helps most: {cure}; beside it, {sentence[0].lower()}{sentence[1:]}."
+        return f"{_most(helping, best)}: {cure}; beside it, {sentence[0].lower()}{sentence[1:]}."
     return f"{sentence}; best of all, {cure}."
+
+
+def _most(helping: list[dict[str, Any]], best: dict[str, Any]) -> str:
+    """How the best remedy is introduced: not as the best of all where it is not."""
+    better = [p for p in helping if p["trial"]["ratio"] < best["trial"]["ratio"]]
+    if not better:
+        return "What helps most"
+    names = joined([p["name"] for p in better[:2]])
+    return f"What helps most, with {names} left aside because they build the answer in"
 
 
 def _too_far(record: dict[str, Any]) -> float | None:

@@ -134,12 +134,13 @@ def _continuous(found: Stability | None, unit: float, length: float, dataset: Da
     broken = change > length
     step = "one unit" if dataset.image_shape is None else "one grey level"
     text = (
-        f"Targets moved by {step} along the smallest mode move one output's weights by "
+        f"Targets moved by {step} (root mean square) along the smallest mode move one output's "
+        "weights by "
         f"{change:.3g} (predicted {float(found.predicted[worst]):.3g}; the singular value is "
         f"{sigma:.3g}); the weights that copy one input have length {length:.3g}. "
     )
     text += (
-        "In practice the solution does not depend continuously on the data."
+        "So a small change of the data can change the solution much more: it is not stable."
         if broken
         else "The solution is stable."
     )

@@ -117,7 +117,8 @@ def caption(record: Record, arrays: Arrays) -> str:
     worst = number(float(error.max()))
     top = number(float(arrays["images/maximum"]))
     text = (
-        "Test images above what the network returns for them (the first seed's run). Below, the "
+        "Test images above what the network returns for them (the first seed's run), half of "
+        "them spread over the set, half those with the largest errors. Below, the "
         f"error of each pixel over the whole test set: up to {worst} of {top} grey levels"
     )
     if np.any(_kinds(record, arrays) == 2):

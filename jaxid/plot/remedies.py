@@ -199,7 +199,19 @@ def _title(trials: list[dict[str, Any]]) -> str:
         return f"Best remedy: {best['name']} leaves no loss at all"
     if ratio > 0.5:
         return f"Best remedy: {best['name']}, {number(ratio, 2)} times the loss"
+    aside = [t["name"] for t in trials if t["verdict"] == "helps" and t.get("built_in")]
+    if aside:
+        return (
+            f"{best['name'].capitalize()} divides the loss by {_round(1 / ratio)}, without "
+            "building the answer in"
+        )
     return f"Best remedy: {best['name']} divides the loss by {_round(1 / ratio)}"
+
+
+def _missed(trial: dict[str, Any]) -> bool:
+    """Whether the budget's prediction is off by more than a factor of 3."""
+    ratio, predicted = ratio_of(trial), trial.get("predicted")
+    return bool(ratio and predicted and not predicted / 3 <= ratio <= 3 * predicted)
 
 
 def _round(value: float) -> str:
@@ -222,6 +234,11 @@ def caption(record: Record, arrays: Arrays) -> str:
         f"Each remedy was run on {each}. Left of the grey band, which is 10 % either way, it "
         f"helps; {len(helping)} of {len(tried)} surely do."
     )
+    if any(_missed(t) for t in trials):
+        text += (
+            " Where the black tick, what the budget alone predicts, is far from the result, the "
+            "causes act on each other."
+        )
     if any(t["group"] == "control" for t in trials):
         text += " Random changes show what luck alone would find."
     return text

@@ -175,6 +175,13 @@ def _doubts(found: dict[str, Any], full: bool) -> list[str]:
             f"({number(solver['predicted_decrease'], 2)} left, {number(solver['tolerance'], 2)} "
             "allowed): 'locked' may be smaller and 'slow modes' larger."
         )
+    falling = found.get("still_falling") or {}
+    if falling.get("matters"):
+        doubts.append(
+            f"Training was still falling: about {number(falling['progress'], 2)} of 'optimizer "
+            f"noise' ({percent(falling['share_of_noise'])}) may be progress made while annealing; "
+            "more epochs would tell."
+        )
     if change and full:
         doubts.append(
             "Annealing twice as long moves "

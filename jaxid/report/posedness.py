@@ -56,6 +56,8 @@ def conditioning(record: Record, full: bool) -> Section:
             for when, at in times
             for key, words in NUMBERS
             if at.get(key) and at[key]["value"] is None and at[key].get("method")
+            # What is left is measured from the end only.
+            if key != "effective_kappa" or at is last
         ]
     return section
 

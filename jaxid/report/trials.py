@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from jaxid.report.content import TONES, Record, Row, Section, Table
-from jaxid.wording import NONE, joined, label, number, ratio_of
+from jaxid.wording import NONE, SUSPECTS, joined, label, number, ratio_of
 
 GROUPS = (
     ("single", "one change"),
@@ -77,7 +77,7 @@ def suspects(record: Record, full: bool) -> Section:
     if not full:
         by_verdict = {
             verdict: [_name(f) for f in found if f["verdict"] == verdict]
-            for verdict in ("cause", "not_a_cause")
+            for verdict in ("cause", "not_a_cause", "uncertain")
         }
         section.texts += [
             f"{JUDGED[verdict].capitalize()}: {', '.join(names)}."
@@ -106,7 +106,7 @@ def suspects(record: Record, full: bool) -> Section:
 
 
 def _name(finding: dict[str, Any]) -> str:
-    return joined([label(cause) for cause in finding["causes"]])
+    return joined([SUSPECTS.get(cause, label(cause)) for cause in finding["causes"]])
 
 
 def _why(evidence: dict[str, Any]) -> str:

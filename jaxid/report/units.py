@@ -31,8 +31,8 @@ def dead(record: Record, full: bool) -> Section:
     clock, born = found["death"], found.get("born_dead")
     if born and born["outputs"]["mean"]:
         section.texts.append(
-            f"{number(born['outputs']['mean'])} of them never fired, from before the first step "
-            f"on, and hold {number(born['loss']['mean'])} of the loss."
+            f"Dead from before the first step on: {number(born['outputs']['mean'])} of them, with "
+            f"a loss of {number(born['loss']['mean'])}."
         )
     if clock["count"]:
         section.texts.append(

@@ -58,6 +58,16 @@ def test_the_gaps_sum_to_the_loss_at_the_end(digits_run):
         assert np.isclose(item["loss"], values.mean())
         assert np.isclose(item["sem"], values.std(ddof=1) / np.sqrt(2))
     assert found["solver"]["converged"] and found["solver"]["seeds"] == 2
+    # Two epochs: the slope is their difference, kept up over the annealing at half the rate.
+    train, falling = digits_run.history.train.astype(float), found["still_falling"]
+    assert train.shape == (2, 2)
+    fall = (train[:, 0] - train[:, 1]) * digits_run.evidence.anneal_epochs / 2
+    assert np.isclose(falling["progress"], fall.mean())
+    assert np.isclose(
+        falling["share_of_noise"], fall.mean() / items(found)["optimizer_noise"]["loss"]
+    )
+    # After two epochs of digits training is far from over.
+    assert falling["matters"]
     effects = {row["cause"]: row["effect"] for row in found["one_at_a_time"]}
     assert np.isclose(effects["optimizer_noise"], by_hand["optimizer_noise"].mean())
     assert set(effects) == {"locked", "slow_modes", "optimizer_noise"}

@@ -7,7 +7,8 @@ import copy
 import pytest
 
 from jaxid.diagnosis.findings import COUNTERFACTUALS
-from jaxid.diagnosis.verdict import CAUSES, ITEMS, compound, verdict_sentences
+from jaxid.diagnosis.verdict import ITEMS, compound, verdict_sentences
+from jaxid.wording import SUSPECTS
 
 
 def item(cause, share, parts=()):
@@ -51,7 +52,9 @@ def tried(name, ratio, group="single"):
 
 
 def prescription(name, ratio):
-    trial = {"before": 2.0, "after": 2.0 * ratio, "seeds_lower": 3, "seeds": 3}
+    trial = {
+        "before": 2.0, "after": 2.0 * ratio, "ratio": ratio, "seeds_lower": 3, "seeds": 3,
+    }  # fmt: skip
     return {"name": name, "trial": trial}
 
 
@@ -68,7 +71,7 @@ def joint(ratio=0.01):
 
 
 def test_every_suspect_and_every_item_has_words():
-    assert set(COUNTERFACTUALS.values()) <= set(CAUSES)
+    assert set(COUNTERFACTUALS.values()) <= set(SUSPECTS)
     assert {"representation", "locked", "slow_modes", "optimizer_noise"} == set(ITEMS)
 
 
@@ -174,6 +177,20 @@ def test_training_that_was_still_under_way_is_said_to_be(record):
     record["points"] = [{"kind": "not_yet_stationary", "group": "live", "loss": 1.9}]
     why = verdict_sentences(record)[1]
     assert "still on its way down" in why and "gradient" not in why
+    # Of the loss that annealing leaves, that is: the rest was noise.
+    record["points"][0]["loss_annealed"] = 0.01
+    assert "still on its way down" not in verdict_sentences(record)[1]
+    record["budget"]["still_falling"] = {"matters": True}
+    assert "still on its way down" in verdict_sentences(record)[1]
+
+
+def test_better_remedies_with_the_answer_built_in_are_named_as_left_aside(record):
+    record["trials"] = [tried("standardize", 0.1)]
+    record["prescriptions"] = [prescription("standardize", 0.1), prescription("identity init", 0.0)]
+    said = verdict_sentences(record)[2]
+    assert said.startswith("What helps most, with identity init left aside because")
+    record["prescriptions"][1]["trial"]["ratio"] = 0.5
+    assert verdict_sentences(record)[2].startswith("What helps most: standardize")
 
 
 def test_a_few_dead_outputs_do_not_take_the_headline(record):
@@ -217,9 +234,12 @@ def test_seeds_that_blew_up_are_counted_with_the_earliest_step(record):
 
 def test_without_a_budget_the_reason_is_given_and_no_cause(record):
     record |= {"budget": None, "budget_reason": "every seed went non-finite"}
+    record["final"] = {"train_loss_end": {"mean": None}}
     where, why, _ = verdict_sentences(record)
     assert where.endswith("there is no loss to split: every seed went non-finite.")
-    assert why == "Nothing is said of causes without it."
+    assert why == "Nothing is said of causes without a budget."
+    record["final"]["train_loss_end"]["mean"] = 7.25
+    assert "the loss is 7.25; it is not split, because every" in verdict_sentences(record)[0]
     rescue = tried("rate / 10", 1.0) | {"before": None}
     record["trials"] = [rescue, tried("Adam", 1.0) | {"before": None, "after": None}]
     last = verdict_sentences(record)[2]
