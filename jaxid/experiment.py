@@ -24,13 +24,14 @@ from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import identity_network
 from jaxid.problem import Problem
-from jaxid.training.layout import LayoutChoice
+from jaxid.training.layout import LayoutChoice, choose_layout
 from jaxid.training.optimizers import (
     OptimizerName,
     ScheduleName,
     make_optimizer,
     make_schedule,
 )
+from jaxid.training.run import Runner
 
 ScalingName: TypeAlias = Literal["raw", "unit", "centered", "standardized", "whitened"]
 DataName: TypeAlias = Literal["digits", "mnist", "gaussian"]
@@ -145,8 +146,7 @@ class IdentitySpec:
         if not math.isfinite(self.mean):
             raise InputError(f"--mean is {self.mean}; give a finite number")
         if self.data != "gaussian":
-            fields = {field.name: field.default for field in dataclasses.fields(IdentitySpec)}
-            given = [name for name in GAUSSIAN if getattr(self, name) != fields[name]]
+            given = [n for n in GAUSSIAN if getattr(self, n) != getattr(IdentitySpec, n)]
             if given:
                 raise InputError(
                     f"--{given[0].replace('_', '-')} is for --data gaussian; {self.data} is as "
@@ -247,6 +247,12 @@ def build_problem(spec: IdentitySpec, dataset: Dataset) -> Problem:
         input_map=input_map,
         target_map=target_map,
     )
+
+
+def build_runner(spec: IdentitySpec, problem: Problem) -> Runner:
+    """The compiled programs of a spec's problem, in the spec's layout and precision."""
+    width = spec.width or problem.train[0].shape[1]
+    return Runner(problem, choose_layout(spec.layout, width), spec.precision)
 
 
 def training_bytes(problem: Problem, seeds: int) -> int:

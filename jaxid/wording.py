@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 NONE = "-"
 """What stands where there is no number."""
@@ -23,6 +23,12 @@ SUSPECTS = {
     "composition_of_layers": "the composition of layers",
 }
 """What findings accuse, as people say it."""
+GROUPS = {
+    "single": "one change",
+    "pair": "two changes at once",
+    "control": "random changes, as a control",
+}
+"""Headings of the groups of remedies."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -107,6 +113,28 @@ def ranked(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     has not the answer in it teaches more."""
     helping = [t for t in trials if t["verdict"] == "helps" and t["group"] != "control"]
     return sorted(helping, key=lambda t: (t.get("built_in", False), ratio_of(t) or 0.0))
+
+
+def grouped(trials: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(heading, trials) of each group that has any, by ratio; those without one come last."""
+
+    def order(trial: dict[str, Any]) -> float:
+        ratio = ratio_of(trial)
+        return math.inf if ratio is None else ratio
+
+    found = [
+        (heading, sorted((t for t in trials if t["group"] == group), key=order))
+        for group, heading in GROUPS.items()
+    ]
+    return [(heading, members) for heading, members in found if members]
+
+
+def dead_answer(spec: Mapping[str, Any]) -> Literal["skip", "zero", "constant"]:
+    """What a dead output gives for a record's problem: 0 in training units, which a skip
+    connection or a map that moves 0 makes another thing."""
+    if spec.get("residual"):
+        return "skip"
+    return "zero" if spec.get("scaling", "raw") in ("raw", "unit") else "constant"
 
 
 def counted(count: int, thing: str) -> str:

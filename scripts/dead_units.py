@@ -33,10 +33,9 @@ from matplotlib.figure import Figure
 from jaxid.curvature.nullspace import constant_features
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.statistics import sem
-from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.training.layout import choose_layout
+from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.progress import Reporter
-from jaxid.training.run import Census, Runner
+from jaxid.training.run import Census
 
 DEFAULT: dict[str, Any] = {"learning_rate": 1e-3, "initializer": "glorot_uniform"}
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -94,8 +93,7 @@ def train(
     spec: IdentitySpec, dataset: Dataset, varying: np.ndarray, reporter: Reporter
 ) -> common.Record:
     """Dead varying outputs and the share of the loss in them, by seed and census."""
-    layout = choose_layout(spec.layout, dataset.train.shape[1])
-    history = Runner(build_problem(spec, dataset), layout, spec.precision).train(
+    history = build_runner(spec, build_problem(spec, dataset)).train(
         spec.seed_list,
         census=True,
         test_curve=False,

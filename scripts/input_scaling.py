@@ -35,12 +35,10 @@ from jaxid.curvature.conditioning import second_moment
 from jaxid.data.scaling import Scaling, fit
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.statistics import summary
-from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
+from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.nets.activations import ActivationName
-from jaxid.training.layout import choose_layout
 from jaxid.training.optimizers import ScheduleName
 from jaxid.training.progress import Reporter
-from jaxid.training.run import Runner
 
 
 @dataclass(frozen=True)
@@ -190,8 +188,7 @@ def losses(base: IdentitySpec, variant: Variant, head: str, dataset: Dataset) ->
         output_activation=activation,
         schedule=schedule,
     )
-    layout = choose_layout(spec.layout, dataset.train.shape[1])
-    history = Runner(build_problem(spec, dataset), layout, spec.precision).train(
+    history = build_runner(spec, build_problem(spec, dataset)).train(
         spec.seed_list, test_curve=False
     )
     assert history.test_end is not None

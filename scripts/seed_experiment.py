@@ -33,10 +33,8 @@ from matplotlib.figure import Figure
 
 from jaxid.diagnosis.statistics import summary
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.training.layout import choose_layout
+from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.progress import Reporter
-from jaxid.training.run import Runner
 
 DEPTHS = (1, 4)
 METRICS = {
@@ -98,8 +96,7 @@ def train(options: Options, depth: int, reporter: Reporter) -> common.Record:
     )
     dataset = load_data(spec)
     spec = spec.resolved(dataset)
-    layout = choose_layout(spec.layout, dataset.train.shape[1])
-    history = Runner(build_problem(spec, dataset), layout, spec.precision).train(
+    history = build_runner(spec, build_problem(spec, dataset)).train(
         spec.seed_list, test_curve=False, name=f"depth {depth}", reporter=reporter
     )
     assert history.test_end is not None

@@ -17,15 +17,14 @@ from jaxid.commands.output import check_out
 from jaxid.experiment import (
     IdentitySpec,
     build_problem,
+    build_runner,
     check_memory,
     load_data,
 )
 from jaxid.parsing import parse, spec_of
 from jaxid.provenance import provenance
 from jaxid.training.checkpoint import save_state
-from jaxid.training.layout import choose_layout
 from jaxid.training.progress import terminal
-from jaxid.training.run import Runner
 from jaxid.wording import counted
 
 
@@ -49,11 +48,9 @@ def run(argv: Sequence[str]) -> int:
     spec = spec_of(IdentitySpec, options).resolved(dataset)
     problem = build_problem(spec, dataset)
     check_memory(problem, spec.seeds)
-    layout = choose_layout(spec.layout, spec.width or dataset.train.shape[1])
+    runner = build_runner(spec, problem)
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    history = Runner(problem, layout, spec.precision).train(
-        spec.seed_list, reporter=terminal(notes)
-    )
+    history = runner.train(spec.seed_list, reporter=terminal(notes))
     seconds = round(time.perf_counter() - clock, 2)
     seeds: list[dict[str, Any]] = []
     for k, seed in enumerate(spec.seed_list):
@@ -74,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
     record = {
         "schema": 1,
         "problem": spec.as_json(),
-        "provenance": provenance(spec.seed_list, started, seconds) | {"layout": layout},
+        "provenance": provenance(spec.seed_list, started, seconds) | {"layout": runner.layout},
         "seeds": seeds,
     }
     options.out.mkdir(parents=True, exist_ok=True)

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxid import trees
 from jaxid.curvature.conditioning import effective_kappa_curve
 from jaxid.curvature.hessian import least_eigenvalue
 from jaxid.curvature.nullspace import null_reasons
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
-from jaxid.diagnosis.cost import LANCZOS_BUDGET
+from jaxid.diagnosis.cost import LANCZOS_BUDGET, lanczos_flops
 from jaxid.diagnosis.evidence import Evidence, seed_params
 from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
-from jaxid.linalg.lanczos import RESTARTS, STEPS
 from jaxid.prng import role_key, seed_key
 from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
@@ -231,10 +231,7 @@ def _whole_network(
     """(least, largest) eigenvalue of the whole network's Hessian at the annealed point."""
     problem = runner.problem
     params = seed_params(evidence.annealed.state, index)
-    products = (STEPS + 2) * (1 + RESTARTS)
-    size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    # Forward, backward and their tangents: about 12 operations a weight and example.
-    affordable = int(LANCZOS_BUDGET / (12.0 * size * products))
+    affordable = int(LANCZOS_BUDGET / lanczos_flops(trees.size(params)))
     x, y = runner.x, runner.y
     n = min(problem.examples, max(problem.batch_size, affordable))
     with (

@@ -13,6 +13,7 @@ import numpy as np
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.trials import TrialMode, trial_plan
 from jaxid.experiment import IdentitySpec
+from jaxid.linalg.lanczos import RESTARTS, STEPS
 
 STEP_OVERHEAD = 40e-6
 """Seconds per step that are not arithmetic (measured on digits, 47 steps an epoch)."""
@@ -137,11 +138,19 @@ class Cost:
         total += (self.solve_seeds() + self.end_seeds()) * self.solve_seconds() + 6.0
         if self.spec.depth > 1 and counted:
             # At most this much; it stops where it has converged.
-            total += min(LANCZOS_BUDGET, 1500.0 * self.pass_flops) / self.rate32
+            weights = self.pass_flops / (2.0 * self.examples)
+            whole = self.examples * lanczos_flops(weights)
+            total += min(LANCZOS_BUDGET, whole) / self.rate32
         if trials != "none":
             tried, length = trial_plan(self.spec, trials)
             total += TRIALS * (COMPILE + self.train_seconds(tried, 1.2 * length / epochs))
         return total
+
+
+def lanczos_flops(weights: float) -> float:
+    """The whole network's Lanczos, restarts and all, for each example: a Hessian-vector
+    product is forward, backward and their tangents, about 12 operations a weight."""
+    return 12.0 * weights * (STEPS + 2) * (1 + RESTARTS)
 
 
 def _rate32(batch: int, width: int) -> float:

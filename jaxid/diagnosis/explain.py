@@ -24,10 +24,9 @@ from jaxid.diagnosis.points import classify
 from jaxid.diagnosis.prescriptions import Remedy, remedies
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials
 from jaxid.diagnosis.well_posed import well_posedness
-from jaxid.experiment import IdentitySpec, build_problem, check_memory
+from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
-from jaxid.training.layout import choose_layout
 from jaxid.training.progress import SILENT, Reporter, Timed
 from jaxid.training.run import History, Runner
 
@@ -36,7 +35,6 @@ UNFINISHED: dict[str, Any] = {
     "conditioning": {"at_init": None, "at_end": None, "reason": "interrupted"},
     "first_step": {"value": None, "error": None, "converged": False, "method": "interrupted"},
     "budget": None,
-    "budget_reason": "the run was interrupted before its last layers were solved",
     "points": [],
 }
 """What stands for parts that an interrupt prevented."""
@@ -111,15 +109,14 @@ def explain(
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     spec, problem = plan.spec, plan.problem
     reporter = timed = Timed(reporter)
-    width = spec.width or plan.dataset.train.shape[1]
-    layout = choose_layout(spec.layout, width)
-    runner = Runner(problem, layout, spec.precision)
+    runner = build_runner(spec, problem)
     history = runner.train(
         spec.seed_list, census=True, census_seeds=plan.census_seeds, reporter=reporter
     )
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "problem": spec.as_json() | {"train_examples": problem.examples, "layout_used": layout},
+        "problem": spec.as_json()
+        | {"train_examples": problem.examples, "layout_used": runner.layout},
         "predicted_seconds": plan.predicted_seconds,
         "final": final_losses(history),
         "non_finite": [
@@ -147,11 +144,14 @@ def explain(
         record["interrupted"] = timed.stage
         for name, nothing in UNFINISHED.items():
             record.setdefault(name, nothing)
+        if record["budget"] is None:
+            reason = "the run was interrupted before its last layers were solved"
+            record.setdefault("budget_reason", reason)
     conclude(record, trials)
     spent = time.perf_counter() - clock
     stages = timed.seconds | {"everything else": spent - sum(timed.seconds.values())}
     record["provenance"] = provenance(spec.seed_list, started, round(spent, 2)) | {
-        "layout": layout,
+        "layout": runner.layout,
         "trials": plan.trials,
         "stages": {name: round(seconds, 2) for name, seconds in stages.items()},
     }

@@ -117,17 +117,35 @@ def _or_last(log_ratio: float | None) -> float:
     return np.inf if log_ratio is None else log_ratio
 
 
+def _finding(
+    causes: list[str],
+    verdict: str,
+    evidence: dict[str, Any],
+    counterfactual: dict[str, Any],
+    share: float | None = None,
+    interaction: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One finding as the record has it, its rank still open."""
+    return {
+        "causes": causes,
+        "verdict": verdict,
+        "rank": None,
+        "share": share,
+        "interaction": interaction,
+        "evidence": evidence,
+        "counterfactual": counterfactual,
+    }
+
+
 def _open(suspect: str, trial: Trial) -> dict[str, Any]:
     """A suspect whose counterfactual run blew up: nothing is decided."""
     bad = int(np.sum(~np.isfinite(trial.after)))
-    return {
-        "causes": [suspect],
-        "verdict": "uncertain",
-        "rank": None,
-        "share": None,
-        "interaction": None,
-        "evidence": {"why": f"{bad} of {trial.after.size} seeds went non-finite with the change"},
-        "counterfactual": {
+    why = f"{bad} of {trial.after.size} seeds went non-finite with the change"
+    return _finding(
+        [suspect],
+        "uncertain",
+        {"why": why},
+        {
             "change": trial.change,
             "remedy": trial.remedy.name,
             "before": float(trial.before[np.isfinite(trial.before)].mean()),
@@ -137,7 +155,7 @@ def _open(suspect: str, trial: Trial) -> dict[str, Any]:
             "ci95": None,
             "seeds": int(trial.after.size),
         },
-    }
+    )
 
 
 def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:
@@ -148,15 +166,8 @@ def _single(suspect: str, trial: Trial, share: float | None) -> dict[str, Any]:
         evidence["why"] = "alone, the change makes it worse"
     if judged == "uncertain":
         evidence["seeds_to_decide"] = seeds_to_decide(ratios)
-    return {
-        "causes": [suspect],
-        "verdict": _VERDICTS.get(judged, "uncertain"),
-        "rank": None,
-        "share": share,
-        "interaction": None,
-        "evidence": evidence,
-        "counterfactual": _counterfactual(trial),
-    }
+    verdict = _VERDICTS.get(judged, "uncertain")
+    return _finding([suspect], verdict, evidence, _counterfactual(trial), share)
 
 
 def _pair(
@@ -177,20 +188,19 @@ def _pair(
         return None
     causes = [COUNTERFACTUALS[part] for part in parts]
     known = [share for share in (shares.get(c) for c in causes) if share is not None]
-    return {
-        "causes": causes,
-        "verdict": "cause",
-        "rank": None,
-        "share": sum(known) if known else None,
-        "interaction": interaction,
-        "evidence": {
+    return _finding(
+        causes,
+        "cause",
+        {
             "alone": {part: float(np.exp(by_name[part].log_ratio.mean())) for part in parts},
             "apart_share": max(0.0, apart / joint.mean),
             "why": f"apart, the two changes give {max(0.0, apart / joint.mean):.0%} of their joint "
             "effect on the log of the loss",
         },
-        "counterfactual": _counterfactual(trial),
-    }
+        _counterfactual(trial),
+        sum(known) if known else None,
+        interaction,
+    )
 
 
 def interaction_of(pair: Trial, a: Trial, b: Trial) -> dict[str, Any]:

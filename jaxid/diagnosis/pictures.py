@@ -92,5 +92,5 @@ def _shown(errors: np.ndarray) -> np.ndarray:
     """Half spread over the set, the same in every run; half those with the largest errors."""
     count = min(SHOWN, errors.size)
     spread = np.linspace(0, errors.size - 1, count - count // 2).astype(int)
-    worst = [i for i in np.argsort(-errors) if i not in set(spread)][: count // 2]
-    return np.concatenate([spread, np.array(worst, int)])
+    worst = np.argsort(-errors)
+    return np.concatenate([spread, worst[~np.isin(worst, spread)][: count // 2]])

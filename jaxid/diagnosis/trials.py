@@ -18,11 +18,9 @@ import numpy as np
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.diagnosis.statistics import judge, seeds_to_decide, t_interval
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.experiment import IdentitySpec, build_problem, build_runner
 from jaxid.linalg.parallel import cores
-from jaxid.training.layout import choose_layout
-from jaxid.training.progress import SILENT, Reporter
-from jaxid.training.run import Runner
+from jaxid.training.progress import Reporter
 
 TrialMode: TypeAlias = Literal["none", "short", "full"]
 SMALL_WIDTH = 128
@@ -156,9 +154,13 @@ def _reference(
     assert base.epochs is not None and spec.epochs is not None
     if spec.schedule == "constant" or base.epochs == spec.epochs:
         return reference[:, : base.epochs * steps_per_epoch]
-    layout = choose_layout(base.layout, base.width or dataset.train.shape[1])
-    runner = Runner(build_problem(base, dataset), layout, base.precision)
-    return runner.losses(base.seed_list, name="reference")[0]
+    return _losses(base, dataset, "reference")[0]
+
+
+def _losses(spec: IdentitySpec, dataset: Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Batch losses of a spec's seeds in original units, and where they went non-finite."""
+    runner = build_runner(spec, build_problem(spec, dataset))
+    return runner.losses(spec.seed_list, name=name)
 
 
 def _together(spec: IdentitySpec) -> int:
@@ -178,10 +180,7 @@ def _run_one(
     dataset: Dataset,
     before: np.ndarray,
 ) -> Trial:
-    problem = build_problem(changed, dataset)
-    width = changed.width or dataset.train.shape[1]
-    runner = Runner(problem, choose_layout(changed.layout, width), changed.precision)
-    losses, first_bad = runner.losses(changed.seed_list, name=remedy.name, reporter=SILENT)
+    losses, first_bad = _losses(changed, dataset, remedy.name)
     assert base.epochs is not None and changed.epochs is not None
     floor = rounding_floor(dataset)
     return Trial(

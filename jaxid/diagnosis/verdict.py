@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxid.wording import SUSPECTS, counted, joined, number, percent
+from jaxid.wording import SUSPECTS, counted, dead_answer, joined, number, percent
 
 ITEMS = {
     "representation": "cannot be represented by this network at all",
@@ -12,6 +12,12 @@ ITEMS = {
     "slow_modes": "is in slow modes",
     "optimizer_noise": "is noise of the constant step",
 }
+ANSWERS = {
+    "skip": "add nothing to what the skip connection carries",
+    "zero": "answer 0 to every example",
+    "constant": "answer the same to every example",
+}
+"""What dead outputs do."""
 LARGE = 0.1
 """A share of the loss worth a clause of its own."""
 
@@ -58,20 +64,12 @@ def _where(record: dict[str, Any]) -> str:
         count = dead["outputs_dead_varying"]["mean"]
         return (
             f"{start}: {percent(in_dead)} of it sits in the {number(count)} of {dead['outputs']} "
-            f"outputs that are dead{_when(dead)} and {_answer(record['problem'])}."
+            f"outputs that are dead{_when(dead)} and {ANSWERS[dead_answer(record['problem'])]}."
         )
     largest = max(shares, key=lambda cause: shares[cause])
     given = largest == "locked" and record["problem"]["depth"] > 1
     words = ITEMS[largest] + (", given the features" if given else "")
     return f"{start}: {percent(shares[largest])} of it {words}."
-
-
-def _answer(spec: dict[str, Any]) -> str:
-    """What a dead output does: 0 in training units, which a map or a skip makes another thing."""
-    if spec.get("residual"):
-        return "add nothing to what the skip connection carries"
-    plain = spec.get("scaling", "raw") in ("raw", "unit")
-    return "answer 0 to every example" if plain else "answer the same to every example"
 
 
 def _when(dead: dict[str, Any]) -> str:

@@ -140,3 +140,8 @@ def _head(last: int, name: str) -> Head:
         return {**params, "layers": {**params["layers"], last: layer}}
 
     return Head(get, put, name)
+
+
+def layer_params(params: Params, depth: int) -> list[tuple[Array, Array | None]]:
+    """(kernel, bias) of each layer of an identity network, input side first."""
+    return [(params["layers"][i]["kernel"], params["layers"][i].get("bias")) for i in range(depth)]

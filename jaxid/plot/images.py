@@ -10,9 +10,15 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from jaxid.plot.style import GREY, INK, NORMAL, RED, SMALL, WIDTH, Arrays, Record, new_figure
-from jaxid.wording import number
+from jaxid.wording import dead_answer, number
 
 KINDS = (("learns", "#F4F4F4"), ("dead, but never varies", "#9A9A9A"), ("dead, and matters", RED))
+ANSWERS = {
+    "skip": ("is its input", "are their inputs"),
+    "zero": ("stays black", "stay black"),
+    "constant": ("stays the same", "stay the same"),
+}
+"""What one dead output's pixel does, and what several do."""
 
 
 def draw(record: Record, arrays: Arrays) -> Figure | None:
@@ -96,13 +102,7 @@ def _draw_kinds(axes: Axes, kinds: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def _title(record: Record, kinds: np.ndarray) -> str:
-    spec = record.get("problem") or {}
-    if spec.get("residual"):
-        stays, stay = "is its input", "are their inputs"
-    elif spec.get("scaling", "raw") in ("raw", "unit"):
-        stays, stay = "stays black", "stay black"
-    else:
-        stays, stay = "stays the same", "stay the same"
+    stays, stay = ANSWERS[dead_answer(record.get("problem") or {})]
     lost = int(np.count_nonzero(kinds == 2))
     if lost == 0:
         return "Test images and what the network makes of them"

@@ -25,13 +25,8 @@ from jaxid.plot.style import (
     plain_numbers,
     readable,
 )
-from jaxid.wording import best_of, number, ratio_of
+from jaxid.wording import best_of, grouped, number, ratio_of
 
-GROUPS = (
-    ("single", "one change"),
-    ("pair", "two changes at once"),
-    ("control", "random changes, as a control"),
-)
 VERDICTS = {
     "helps": (GREEN, "o"),
     "nothing": (GREY, "s"),
@@ -86,17 +81,9 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
 def _rows(trials: list[dict[str, Any]]) -> list[dict[str, Any] | str]:
     """Headings and trials in the order drawn; runs that blew up come last in their group."""
     rows: list[dict[str, Any] | str] = []
-    for group, heading in GROUPS:
-        members = [trial for trial in trials if trial["group"] == group]
-        if members:
-            members.sort(key=_order)
-            rows += [heading, *members]
+    for heading, members in grouped(trials):
+        rows += [heading, *members]
     return rows
-
-
-def _order(trial: dict[str, Any]) -> float:
-    ratio = ratio_of(trial)
-    return np.inf if ratio is None else ratio
 
 
 def _limits(trials: list[dict[str, Any]]) -> tuple[float, float]:
@@ -199,12 +186,10 @@ def _title(trials: list[dict[str, Any]]) -> str:
         return f"Best remedy: {best['name']} leaves no loss at all"
     if ratio > 0.5:
         return f"Best remedy: {best['name']}, {number(ratio, 2)} times the loss"
-    aside = [t["name"] for t in trials if t["verdict"] == "helps" and t.get("built_in")]
-    if aside:
-        return (
-            f"{best['name'].capitalize()} divides the loss by {_round(1 / ratio)}, without "
-            "building the answer in"
-        )
+    aside = any(t["verdict"] == "helps" and t.get("built_in") for t in trials)
+    if aside and not best.get("built_in"):
+        name = best["name"][0].upper() + best["name"][1:]
+        return f"{name} divides the loss by {_round(1 / ratio)}, without building the answer in"
     return f"Best remedy: {best['name']} divides the loss by {_round(1 / ratio)}"
 
 

@@ -88,10 +88,10 @@ def budget(record: Record, full: bool) -> Section:
         return section
     section.tables.append(_table(record, found, full))
     left = found["unexplained"]
-    section.notes += [
+    section.notes.append(
         f"{ITEMS} 2nd account: each item again, by a mechanism computed without that "
         f"intervention; it leaves {percent(left['share'])} open."
-    ]
+    )
     section.texts += _compound(found)
     section.notes += _doubts(found, full)
     if full:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from jaxid.report.content import TONES, Record, Row, Section, Table
-from jaxid.wording import NONE, SUSPECTS, joined, label, number, ratio_of
+from jaxid.wording import NONE, SUSPECTS, grouped, joined, label, number, ratio_of
 
-GROUPS = (
-    ("single", "one change"),
-    ("pair", "two changes at once"),
-    ("control", "random changes, as a control"),
-)
 JUDGED = {"cause": "a cause", "not_a_cause": "not a cause", "uncertain": "uncertain"}
 
 
@@ -27,11 +21,8 @@ def remedies(record: Record, full: bool) -> Section:
         section.texts.append(f"None were run ({why}).")
         return section
     rows: list[Row] = []
-    for group, heading in GROUPS:
-        members = [trial for trial in trials if trial["group"] == group]
-        members.sort(key=_order)
-        if members:
-            rows += [Row((heading,), heading=True), *(_row(t, full) for t in members)]
+    for heading, members in grouped(trials):
+        rows += [Row((heading,), heading=True), *(_row(t, full) for t in members)]
     columns = ("remedy", "+change", ">ratio", ">95 % interval", "verdict")
     section.tables.append(Table(columns, rows))
     seeds = {t["seeds"] for t in trials}
@@ -44,12 +35,6 @@ def remedies(record: Record, full: bool) -> Section:
     if full:
         section.notes += [f"{t['name']}: {t['note']}." for t in trials if t.get("note")]
     return section
-
-
-def _order(trial: dict[str, Any]) -> float:
-    """By ratio; those without one come last."""
-    ratio = ratio_of(trial)
-    return math.inf if ratio is None else ratio
 
 
 def _row(trial: dict[str, Any], full: bool) -> Row:

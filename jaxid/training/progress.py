@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -103,11 +102,10 @@ class Timed:
         try:
             with self._inner.task(name, total) as task:
                 yield task
+            self.stage = f"after {name}"
         finally:
             spent = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-            if sys.exc_info()[0] is None:
-                self.stage = f"after {name}"
 
 
 def terminal(console: Console | None = None) -> Reporter:

@@ -224,3 +224,4 @@ def test_an_interrupt_keeps_what_is_finished(no_floor, monkeypatch, tmp_path):
     assert record["interrupted"] == "remedies"
     assert [t["name"] for t in record["trials"]] == [SINGLES[0].name]
     assert record["budget"] == whole["budget"]
+    assert "budget_reason" not in record

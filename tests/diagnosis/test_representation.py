@@ -20,6 +20,7 @@ from jaxid.diagnosis.representation import (
 )
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.nets.activations import ACTIVATIONS
+from jaxid.nets.mlp import layer_params
 from jaxid.precision import float64
 
 
@@ -153,11 +154,6 @@ def test_a_bound_that_is_not_known_to_be_reached_is_not_called_impossible(small)
         small, input_scaling="standardized", output_activation="linear", use_bias=False
     )
     assert shifted.verdict == "unknown"  # without a bias the targets' mean is out of reach
-
-
-def layer_params(params, depth):
-    """(kernel, bias) of each layer, input side first."""
-    return [(params["layers"][i]["kernel"], params["layers"][i].get("bias")) for i in range(depth)]
 
 
 def test_a_residual_network_of_zero_weights_carries_the_input(small):

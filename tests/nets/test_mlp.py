@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxid import trees
-from jaxid.nets.mlp import identity_network
+from jaxid.nets.mlp import identity_network, layer_params
 
 D, WIDTH, N = 5, 7, 11
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
@@ -23,11 +23,6 @@ def build(seed=0, **choices):
         if "bias" in layer:
             layer["bias"] = jax.random.normal(key, layer["bias"].shape)
     return model, params
-
-
-def layer_params(params, depth):
-    """(kernel, bias) of each layer, input side first."""
-    return [(params["layers"][i]["kernel"], params["layers"][i].get("bias")) for i in range(depth)]
 
 
 def by_hand(params, depth, hidden, last, residual):

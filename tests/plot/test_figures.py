@@ -173,6 +173,23 @@ def test_a_remedy_that_blew_up_or_reached_zero_is_shown_without_a_ratio(sample):
     assert "leaves no loss at all" in drawn.get_suptitle()
 
 
+def test_the_best_remedy_is_set_apart_only_from_others_with_the_answer_built_in(sample):
+    record = sample.record()
+    best = next(t for t in record["trials"] if t["verdict"] == "helps")
+    best |= {"name": "Adam + SGD", "ratio": 0.1, "ci95": [0.05, 0.2], "built_in": False}
+    other = best | {"name": "identity init", "ratio": 0.01, "built_in": True}
+
+    def title(*trials):
+        drawn = plot.FIGURES["remedies"](record | {"trials": list(trials)}, {})
+        return " ".join(drawn.get_suptitle().split())
+
+    assert title(best) == "Best remedy: Adam + SGD divides the loss by 10"
+    said = "Adam + SGD divides the loss by 10, without building the answer in"
+    assert title(other, best) == said
+    # Where nothing else helps, the best is one of them itself.
+    assert title(other) == "Best remedy: identity init divides the loss by 100"
+
+
 def test_a_second_account_that_explodes_is_an_arrow_and_does_not_stretch_the_axis(sample):
     record = sample.record()
     total = record["budget"]["total"]["mean"]
