@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> 
     packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
     return {
         "git": _git_hash(),
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "argv": [Path(sys.argv[0]).name, *without_folders(sys.argv[1:])],
         "versions": {name: _version(name) for name in packages}
         | {"python": ".".join(map(str, sys.version_info[:3]))},
         "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
@@ -28,6 +29,16 @@ def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> 
         "started": started.isoformat(timespec="seconds"),
         "seconds": seconds,
     }
+
+
+def without_folders(words: Sequence[str]) -> list[str]:
+    """A command line with absolute paths cut to their last part: results travel, and whose
+    machine they were made on is nobody's concern."""
+    found = []
+    for word in words:
+        flag, equals, value = word.rpartition("=")
+        found.append(flag + equals + (Path(value).name if Path(value).is_absolute() else value))
+    return found
 
 
 def _version(name: str) -> str | None:

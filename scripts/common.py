@@ -35,7 +35,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from jaxid.diagnosis.statistics import t_interval
 from jaxid.errors import InputError, exit_code
 from jaxid.parsing import parse
-from jaxid.provenance import provenance
+from jaxid.provenance import provenance, without_folders
 from jaxid.training.progress import Reporter, terminal
 
 Record: TypeAlias = dict[str, Any]
@@ -163,7 +163,7 @@ def _measured(
     seconds = round(time.perf_counter() - clock, 2)
     return {
         "script": f"scripts/{name}.py",
-        "command": " ".join(["python", f"scripts/{name}.py", *arguments]),
+        "command": " ".join(["python", f"scripts/{name}.py", *without_folders(arguments)]),
         "quick": options.quick,
         **record,
         "provenance": provenance(record.get("seeds", []), started, seconds),

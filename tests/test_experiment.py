@@ -25,7 +25,8 @@ from jaxid.experiment import (
     load_data,
     training_bytes,
 )
-from jaxid.provenance import provenance
+from jaxid.nets.mlp import layer_params
+from jaxid.provenance import provenance, without_folders
 
 INF = float("inf")
 
@@ -126,11 +127,6 @@ def test_an_input_scaling_maps_the_inputs_alone(digits):
     assert np.array_equal(inputs, digits.train) and np.allclose(targets, digits.train / 16)
 
 
-def layer_params(params, depth):
-    """(kernel, bias) of each layer, input side first."""
-    return [(params["layers"][i]["kernel"], params["layers"][i].get("bias")) for i in range(depth)]
-
-
 def test_the_network_is_the_one_that_was_asked_for(digits):
     spec = IdentitySpec(depth=3, width=10, use_bias=False, output_activation="linear")
     problem = build_problem(spec, digits)
@@ -202,6 +198,13 @@ def test_what_would_be_ignored_is_refused(digits):
 
 def test_a_batch_larger_than_the_data_is_all_of_it(digits):
     assert IdentitySpec(batch_size=10**6).resolved(digits).batch_size == digits.train.shape[0]
+
+
+def test_a_recorded_command_names_no_folder_of_the_machine():
+    typed = ["/usr/bin/jaxid", "explain", "--out", "/a/b/mine", "--mnist-dir=/x/mnist", "--out"]
+    assert without_folders([*typed, "runs/mine"]) == [
+        "jaxid", "explain", "--out", "mine", "--mnist-dir=mnist", "--out", "runs/mine",
+    ]  # fmt: skip
 
 
 def test_provenance_says_where_a_result_comes_from():
