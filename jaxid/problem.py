@@ -176,9 +176,15 @@ class Problem:
 
     def mean_loss(self, params: Params, batch: tuple[Array, Array | None]) -> Array:
         """The mean loss over a batch (x, y) in stored units; y = None is the identity target."""
-        x, y = batch
-        outputs = self.net.apply(params, self.inputs(x))
-        return jnp.mean(self.loss_fn(outputs, self.targets(x, y)))
+        return jnp.mean(self.output_losses(self.outputs(params, batch), batch))
+
+    def outputs(self, params: Params, batch: tuple[Array, Array | None]) -> Array:
+        """The network's outputs for a batch (x, y) in stored units, (batch, ...)."""
+        return self.net.apply(params, self.inputs(batch[0]))
+
+    def output_losses(self, outputs: Array, batch: tuple[Array, Array | None]) -> Array:
+        """The loss of each example of a batch (x, y), given its outputs, (batch,)."""
+        return self.loss_fn(outputs, self.targets(*batch))
 
     def init(self, key: jax.Array) -> Params:
         """Parameters drawn from the key."""

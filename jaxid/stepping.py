@@ -10,6 +10,7 @@ read off `optimizer.update`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -95,19 +96,73 @@ def _steady(
     gradient: Params,
 ) -> Params:
     """The update after `STEPS` equal gradients, second moments and counters held still."""
-    decayed = optimizer.update(
-        jax.tree.map(jnp.zeros_like, params), opt_state, params, value=jnp.zeros(())
-    )[1]
-    before = _undecayed(opt_state, decayed)
+    start, update = frozen(optimizer, opt_state, params)
 
     def one(carry: tuple[Any, Params], _: None) -> tuple[tuple[Any, Params], None]:
-        state, _last = carry
-        updates, new = optimizer.update(gradient, state, params, value=jnp.zeros(()))
-        return (_held(new, before), updates), None
+        updates, new = update(gradient, carry[0], params)
+        return (new, updates), None
 
-    start = (before, jax.tree.map(jnp.zeros_like, params))
-    (_, updates), _ = jax.lax.scan(one, start, None, length=STEPS)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    (_, updates), _ = jax.lax.scan(one, (start, zero), None, length=STEPS)
     return updates
+
+
+class Frozen(NamedTuple):
+    """A chain whose second moments and counters stand still.
+
+    Attributes:
+      state: to start from; its second moments are such that an update sees the given ones.
+      update: (gradient, state, params) -> (updates, state), pure; only momentum moves.
+    """
+
+    state: Any
+    update: Callable[[Params, Any, Params], tuple[Params, Any]]
+
+
+def frozen(optimizer: optax.GradientTransformation, opt_state: Any, params: Params) -> Frozen:
+    """Hold the second moments of a chain at a state's.
+
+    Args:
+      optimizer, opt_state, params: as in `effective_rates`.
+    """
+    extra = optax.with_extra_args_support(optimizer)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    decayed = extra.update(zero, opt_state, params, value=jnp.zeros(()))[1]
+    before = _undecayed(opt_state, decayed)
+
+    def update(gradient: Params, state: Any, params: Params) -> tuple[Params, Any]:
+        updates, new = extra.update(gradient, state, params, value=jnp.zeros(()))
+        return updates, _held(new, before)
+
+    return Frozen(before, update)
+
+
+def has_moments(opt_state: Any) -> bool:
+    """Whether the chain keeps second moments, so that its P depends on the gradients seen."""
+    return bool(_second_moments(opt_state))
+
+
+def at_unit_moments(
+    optimizer: optax.GradientTransformation, opt_state: Any, params: Params
+) -> tuple[Any, Params]:
+    """(state, params) of the same chain on one scalar for each leaf, at the same counters:
+    second moments 1, momentum 0, parameters 0."""
+    scalars = jax.tree.map(lambda leaf: jnp.zeros((), leaf.dtype), params)
+    fresh = optimizer.init(scalars)
+
+    def same(small: Any, real: Any) -> Any:
+        keep = jnp.shape(real) == () and not jnp.issubdtype(jnp.asarray(real).dtype, jnp.floating)
+        return jnp.asarray(real) if keep else small
+
+    state = jax.tree.map(same, fresh, opt_state)
+
+    def unit(node: Any) -> Any:
+        if not _is_moment_state(node):
+            return node
+        ones = jax.tree.map(jnp.ones_like, getattr(node, SECOND_MOMENT))
+        return node._replace(**{SECOND_MOMENT: ones})
+
+    return jax.tree.map(unit, state, is_leaf=_is_moment_state), scalars
 
 
 def _is_moment_state(node: Any) -> bool:

@@ -38,6 +38,14 @@ def random_like(key: Key, a: Params) -> Params:
     return jax.tree.unflatten(structure, drawn)
 
 
+def signs_like(key: Key, a: Params) -> Params:
+    """Independent random signs, -1 and 1, in the tree's structure, shapes and dtypes."""
+    leaves, structure = jax.tree.flatten(a)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [jax.random.rademacher(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)
+
+
 def add_scaled(a: Params, scale: float | Array, b: Params) -> Params:
     """a + scale * b."""
     return jax.tree.map(lambda x, y: x + scale * y, a, b)

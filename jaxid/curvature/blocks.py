@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.curvature.activation import derivative, value
+from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.rows import prepare_rows
 from jaxid.nets.activations import PIECEWISE_LINEAR, activation
 from jaxid.precision import float64
-from jaxid.types import Array
+from jaxid.types import Array, LossFn
 
 ROWS = 2048
 """Examples differentiated together: a block's forward mode holds q x 2048 tangents."""
@@ -129,18 +130,29 @@ def unit_blocks(
     name: str,
     *,
     units: Sequence[int] | None = None,
+    loss: LossFn | None = None,
 ) -> np.ndarray:
-    """The same blocks by the weighted Gram matrix; arguments as in `unit_hessians`."""
-    n, m = targets.shape
+    """The same blocks by the weighted Gram matrix; arguments as in `unit_hessians`.
+
+    With a ``loss`` (outputs, targets) -> (batch,) they are that loss's diagonal blocks
+    (`jaxid.curvature.output_curvature`), and targets are as it takes them.
+    """
+    n, m = features.shape[0], kernel.shape[1]
     chosen = np.arange(m) if units is None else np.asarray(units, int)
     rows = prepare_rows(features, ones=bias is not None)
-    part = None if bias is None else bias[chosen]
-    z = preactivations(features, kernel[:, chosen], part)
-    weights = curvature_weights(name, z, np.asarray(targets[:, chosen], np.float64))
+    if loss is None:
+        part = None if bias is None else bias[chosen]
+        z = preactivations(features, kernel[:, chosen], part)
+        weights = curvature_weights(name, z, np.asarray(targets[:, chosen], np.float64))
+        scale = 2.0 / (m * n)
+    else:
+        z = preactivations(features, kernel, bias)
+        weights = output_curvature(loss, name, z, targets).weights[:, chosen]
+        scale = 1.0 / n
     full = reduced_gram(rows)
     return np.stack(
         [
-            2.0 / (m * n) * rows.expand(reduced_gram(rows, weights[:, k], full=full).matrix)
+            scale * rows.expand(reduced_gram(rows, weights[:, k], full=full).matrix)
             for k in range(chosen.size)
         ]
     )

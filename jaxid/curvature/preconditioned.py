@@ -7,58 +7,45 @@ small rates hold where it is far below.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxid import trees
-from jaxid.curvature.hessian import CHUNK, BatchLoss, HessianProduct
+from jaxid.curvature.products import CurvatureProduct
 from jaxid.linalg.lanczos import extremal_eigenvalues
+from jaxid.linalg.operators import Scaled
 from jaxid.types import Estimate, Key, Params
 
 
-@dataclass(frozen=True)
-class PreconditionedProduct:
-    """((params, data, rates), v) -> R^(1/2) H R^(1/2) v; arguments as in `HessianProduct`."""
-
-    loss: BatchLoss
-    chunk: int = CHUNK
-
-    def __call__(self, operand: tuple[Params, Any, Params], v: Params) -> Params:
-        """The product; ``rates`` must not be negative."""
-        params, data, rates = operand
-        scaled = jax.tree.map(lambda r, leaf: jnp.sqrt(r) * leaf, rates, v)
-        product = HessianProduct(self.loss, self.chunk)((params, data), scaled)
-        return jax.tree.map(lambda r, leaf: jnp.sqrt(r) * leaf, rates, product)
-
-
 def largest_rate_times_curvature(
-    loss: BatchLoss,
+    product: CurvatureProduct,
     params: Params,
     data: Any,
     rates: Params,
     key: Key,
     *,
-    steps: int = 16,
-    restarts: int = 2,
+    basis: int = 16,
+    restarts: int = 6,
     tolerance: float = 1e-2,
 ) -> Estimate:
     """The largest eigenvalue of R^(1/2) H R^(1/2), without unit, by Lanczos.
 
     Args:
-      loss, params, data: as in `jaxid.curvature.hessian.least_eigenvalue`.
-      rates: r for every parameter (`jaxid.stepping.effective_rates`).
+      product: H (`jaxid.curvature.matrices.curvature_product`).
+      params, data: where, and over which examples.
+      rates: r for every parameter of the product's part (`jaxid.stepping.effective_rates`);
+        negative ones, which climb, count as 0.
       key: of the random start.
-      steps, restarts, tolerance: as in `jaxid.linalg.lanczos.extremal_eigenvalues`.
+      basis, restarts, tolerance: as in `jaxid.linalg.lanczos.eigenpairs`.
     """
-    operand = (params, data, jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates))
+    rates = jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates)
     found = extremal_eigenvalues(
-        PreconditionedProduct(loss),
-        operand,
-        trees.random_like(key, params),
-        steps=steps,
+        Scaled(product),
+        ((params, data), rates),
+        trees.random_like(key, product.like(params)),
+        basis=basis,
         restarts=restarts,
         tolerance=tolerance,
     )

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.curvature.blocks import curvature_weights, preactivations, stack
+from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.eigen import Eigen, eigen
 from jaxid.linalg.gram import EPS, Gram, reduced_gram, weighted_grams
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import Rows, prepare_rows
 from jaxid.precision import float64
-from jaxid.types import Estimate
+from jaxid.types import Estimate, LossFn
 
 UNITS = 32
 """Outputs whose weights s are held at once: n x 32 float64."""
@@ -89,6 +90,7 @@ def head_spectrum(
     bias: np.ndarray | None,
     activation: str,
     *,
+    loss: LossFn | None = None,
     solved: tuple[np.ndarray, np.ndarray | None] | None = None,
     device: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -97,9 +99,12 @@ def head_spectrum(
 
     Args:
       features: (n, p), any real dtype. Integers give blocks free of rounding (ReLU, linear).
-      targets: (n, m), any skip connection already taken off.
+      targets: (n, m), any skip connection already taken off; as ``loss`` takes them.
       kernel, bias: (p, m) and (m,) or None, where the Hessian is taken.
       activation: the output activation's name.
+      loss: (outputs, targets) -> (batch,), the mean squared error if None. Where it is not a
+        sum over outputs the blocks are the Hessian's diagonal ones only
+        (`jaxid.curvature.output_curvature`); its weights are held for all outputs at once.
       solved: (kernel, bias) to measure the distance to, for ``coordinates``.
       device: whether JAX forms the blocks on its default device; if None, where that is a
         GPU. They are decomposed on the host in either case.
@@ -108,15 +113,18 @@ def head_spectrum(
     Returns:
       HeadSpectrum.
     """
-    n, m = targets.shape
+    n, m = features.shape[0], kernel.shape[1]
     rows = prepare_rows(features, ones=bias is not None)
     full = reduced_gram(rows)
-    scale = 2.0 / (m * n)
+    given, scale = None, 2.0 / (m * n)
+    if loss is not None:
+        z = preactivations(features, kernel, bias)
+        given, scale = output_curvature(loss, activation, z, targets).weights, 1.0 / n
     shifts = None if solved is None else stack(kernel, bias) - stack(*solved)
     if shifts is not None:
         dropped = np.setdiff1d(np.arange(rows.order), rows.columns)
         shifts = shifts[np.concatenate([rows.columns, dropped])]
-    if activation == "linear":
+    if activation == "linear" and given is None:
         shared = _decompose(full, scale, rows.order, shifts)
         dead = np.zeros(m, bool)
         blocks = [_column(shared, j) for j in range(m)]
@@ -128,8 +136,11 @@ def head_spectrum(
     blocks, dead = [], np.zeros(m, bool)
     for start in range(0, m, UNITS):
         units = slice(start, min(start + UNITS, m))
-        z = preactivations(features, kernel[:, units], None if bias is None else bias[units])
-        weights = curvature_weights(activation, z, targets[:, units].astype(np.float64))
+        if given is None:
+            z = preactivations(features, kernel[:, units], None if bias is None else bias[units])
+            weights = curvature_weights(activation, z, targets[:, units].astype(np.float64))
+        else:
+            weights = given[:, units]
         dead[units] = ~weights.any(axis=0)
         shift = None if shifts is None else shifts[:, units]
         blocks += _decompose_units(rows, full, weights, scale, shift, on_device)

@@ -15,12 +15,14 @@ import numpy as np
 
 from jaxid import trees
 from jaxid.curvature.conditioning import effective_kappa_curve
-from jaxid.curvature.hessian import least_eigenvalue
+from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.nullspace import null_reasons
+from jaxid.curvature.products import MEMORY
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
 from jaxid.diagnosis.cost import LANCZOS_BUDGET, lanczos_flops
 from jaxid.diagnosis.evidence import Evidence, seed_params
 from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
+from jaxid.linalg.lanczos import extremal_eigenvalues
 from jaxid.prng import role_key, seed_key
 from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
@@ -238,12 +240,11 @@ def _whole_network(
         jax.default_matmul_precision(runner.precision),
         reporter.task("least eigenvalue (Lanczos)", 1) as task,
     ):
-        found = least_eigenvalue(
-            problem.mean_loss,
-            params,
-            (x[:n], None if y is None else y[:n]),
-            role_key(seed_key(index), "lanczos"),
-            chunk=min(1024, n),
+        data = (x[:n], None if y is None else y[:n])
+        found = extremal_eigenvalues(
+            curvature_product(problem).within(MEMORY, params, data),
+            (params, data),
+            trees.random_like(role_key(seed_key(index), "lanczos"), params),
         )
         task.advance(1)
     note = f"; whole network, the first {n:,} of {problem.examples:,} training examples"

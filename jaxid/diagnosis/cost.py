@@ -13,7 +13,7 @@ import numpy as np
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.trials import TrialMode, trial_plan
 from jaxid.experiment import IdentitySpec
-from jaxid.linalg.lanczos import RESTARTS, STEPS
+from jaxid.linalg.lanczos import BASIS, RESTARTS
 
 STEP_OVERHEAD = 40e-6
 """Seconds per step that are not arithmetic (measured on digits, 47 steps an epoch)."""
@@ -148,9 +148,10 @@ class Cost:
 
 
 def lanczos_flops(weights: float) -> float:
-    """The whole network's Lanczos, restarts and all, for each example: a Hessian-vector
-    product is forward, backward and their tangents, about 12 operations a weight."""
-    return 12.0 * weights * (STEPS + 2) * (1 + RESTARTS)
+    """The whole network's Lanczos, restarts and all, for each example. A Hessian-vector
+    product is the tangents' forward and backward pass, about 8 operations a weight; a
+    restart makes half a basis anew."""
+    return 8.0 * weights * BASIS * (1 + RESTARTS / 2)
 
 
 def _rate32(batch: int, width: int) -> float:

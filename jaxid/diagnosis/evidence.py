@@ -114,7 +114,7 @@ def gather(
             state: TrainState = jax.tree.map(lambda leaf, s=s: leaf[s], history.state)
             params = seed_params(annealed.state, s)
             with jax.default_matmul_precision(runner.precision):
-                noise = predicted_floor(problem, problem.mean_loss, state, runner.x, runner.y, s)
+                noise = predicted_floor(problem, state, runner.x, runner.y, s)
             solved.append(
                 examine_head(
                     s,

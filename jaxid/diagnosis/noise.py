@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.curvature.hessian import BatchLoss
+from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.preconditioned import largest_rate_times_curvature
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
@@ -38,13 +38,12 @@ PAIRS = 64
 
 
 def predicted_floor(
-    problem: Problem, loss: BatchLoss, end: TrainState, x: Array, y: Array | None, seed: int
+    problem: Problem, end: TrainState, x: Array, y: Array | None, seed: int
 ) -> Estimate:
     """tr(R C_B) / 4 at the end of training, R and C_B both from there.
 
     Args:
       problem: batch size and optimizer.
-      loss: (params, (x, y)) -> mean loss, the same function for all seeds.
       end: one seed's state at the end of training.
       x, y: the training set on the device.
       seed: names the batches drawn.
@@ -61,7 +60,9 @@ def predicted_floor(
     values = np.asarray(_pairs(problem, rates.tree, end.params, x, y, key))
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))
     some = (x[:EXAMPLES], None if y is None else y[:EXAMPLES])
-    top = largest_rate_times_curvature(loss, end.params, some, rates.tree, role_key(key, "top"))
+    top = largest_rate_times_curvature(
+        curvature_product(problem), end.params, some, rates.tree, role_key(key, "top")
+    )
     small = top.value is not None and top.value <= SMALL
     method = f"tr(R C) / 4 over {PAIRS} pairs of batches, P frozen at the end"
     if not small:

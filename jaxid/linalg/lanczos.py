@@ -1,59 +1,94 @@
-"""Extremal eigenvalues of a symmetric operator that is known only by its products.
+"""Eigenvalues at both ends of a symmetric operator that is known only by its products.
 
-Lanczos with full reorthogonalisation (without it ghost eigenvalues appear), by
-`matfree.decomp.tridiag_sym`, which returns no convergence flag: bounds are computed here.
-After k products A Q = Q T + beta_k q e_k^T, and a Ritz pair (theta, Q s) of T has the
-residual |A y - theta y| = |beta_k s_k|; some eigenvalue lies within it (Parlett 1998,
-sections 4.5 and 13.2). The residual is measured once more by a product with y, so that
-rounding in the products counts too.
+Thick-restart Lanczos (Wu and Simon 2000): after m products A Q = Q T + beta q e_m^T, T
+symmetric; of its Ritz pairs (theta, Q s) those nearest the wanted ends are kept, and the
+basis grows again from q. T is then an arrow, the kept Ritz values bordered by beta s_m, with
+a tridiagonal tail. Each new vector is orthogonalised against the whole basis, once more
+where that took away most of it (Daniel, Gragg, Kaufman and Stewart 1976); without it ghost
+eigenvalues appear. Where the Krylov space ends, a random vector goes on outside it.
 
-That an eigenvalue is near is proved; that none lies further out is not. It rests on a
-random start, which has a component along every eigenvector (Kuczynski and Wozniakowski
-1992). No null dimension or condition number should be read from such results.
+A Ritz pair has the residual |A y - theta y| = |beta s_m|, and some eigenvalue lies within it
+(Parlett 1998, sections 4.5 and 13.2). The residuals that are returned were measured by one
+more product each, so that rounding in the products counts too.
+
+That an eigenvalue is near is proved; that none lies further out, or that there is no second
+copy of one found, is not. It rests on a random start, which has a component along every
+eigenvector (Kuczynski and Wozniakowski 1992); copies show themselves when the eigenvectors
+found are taken out (`jaxid.linalg.operators.Deflated`). No null dimension or condition
+number should be read from such results.
+
+`matfree.decomp.tridiag_sym`, which serves elsewhere, neither restarts nor takes a basis to
+go on from, and orthogonalises twice against all rows, written or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matfree import decomp
 
 from jaxid import trees
+from jaxid.linalg.operators import combination, fixed, inner_products
 from jaxid.types import Array, Estimate, MatVec, Params
 
-STEPS = 32
-"""Krylov vectors held at once; they cost as many copies of the parameters."""
-RESTARTS = 8
+BASIS = 32
+"""Krylov vectors held at once, by default; they cost as many copies of the parameters."""
+RESTARTS = 24
 TOLERANCE = 1e-4
-"""Residual bound over the largest |Ritz value| at which an end counts as converged."""
+"""Residual over the largest |Ritz value| at which a pair counts as converged."""
+LOST = 0.7
+"""A vector that an orthogonalisation leaves shorter than this share of it needs another."""
 
 
-class Ritz(NamedTuple):
-    """One sweep's Ritz values and residual bounds, host float64, ascending.
+class Eigenpairs(NamedTuple):
+    """Ritz pairs at the ends of a spectrum.
 
     Attributes:
-      values: (k,).
-      bounds: (k,) |beta_k s_ki|.
-      vectors: (k, k), columns s_i.
-      used: (k of the sweep,) bool, which Krylov vectors they are made of.
+      values: (k,) float64, descending: first the wanted ones at the top, then those at the
+        bottom. Empty if the operator or the start is not usable.
+      bounds: (k,) measured residuals: some eigenvalue lies within each.
+      converged: (k,) bool, residual at most the tolerance times ``scale``.
+      vectors: Ritz vectors of length 1, stacked along a leading axis.
+      scale: the largest |Ritz value| seen.
+      products: how many products with the operator were made.
+      stopped: why the iteration ended.
     """
 
     values: np.ndarray
     bounds: np.ndarray
-    vectors: np.ndarray
-    used: np.ndarray
+    converged: np.ndarray
+    vectors: Params
+    scale: float
+    products: int
+    stopped: str
+
+    @property
+    def method(self) -> str:
+        """How the values were obtained, for an `Estimate`."""
+        return f"thick-restart Lanczos, {self.products} products, {self.stopped}"
+
+    def estimate(self, index: int) -> Estimate:
+        """One value with its bound; without a value if there is none."""
+        if self.values.size == 0:
+            return Estimate(None, None, False, self.stopped)
+        return Estimate(
+            float(self.values[index]),
+            float(self.bounds[index]),
+            bool(self.converged[index]),
+            self.method,
+        )
 
 
 class Extremes(NamedTuple):
     """Both ends of a spectrum.
 
     Attributes:
-      largest, smallest: Ritz values; ``error`` is the residual bound. By the minimax
-        principle the true ends lie at or beyond them.
+      largest, smallest: Ritz values; ``error`` is the residual. By the minimax principle the
+        true ends lie at or beyond them.
       products: how many products with the operator were made.
     """
 
@@ -64,129 +99,235 @@ class Extremes(NamedTuple):
 
 def extremal_eigenvalues(
     matvec: MatVec,
-    params: Params,
+    operand: Any,
     start: Params,
     *,
-    steps: int = STEPS,
+    basis: int = BASIS,
     restarts: int = RESTARTS,
     tolerance: float = TOLERANCE,
 ) -> Extremes:
-    """Largest and smallest eigenvalue by restarted Lanczos.
+    """Largest and smallest eigenvalue; arguments as in `eigenpairs`."""
+    found = eigenpairs(
+        matvec,
+        operand,
+        start,
+        top=1,
+        bottom=1,
+        basis=basis,
+        restarts=restarts,
+        tolerance=tolerance,
+    )
+    return Extremes(found.estimate(0), found.estimate(-1), found.products)
+
+
+def eigenpairs(
+    matvec: MatVec,
+    operand: Any,
+    start: Params,
+    *,
+    top: int = 1,
+    bottom: int = 0,
+    basis: int | None = None,
+    restarts: int = RESTARTS,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[int], None] | None = None,
+) -> Eigenpairs:
+    """The ``top`` largest and the ``bottom`` smallest eigenvalues, with residual bounds.
 
     Args:
-      matvec: (params, v) -> A(params) v, symmetric. It is traced once per function, shape
-        and ``steps``: pass the same function object for all seeds.
-      params: what the operator depends on, any pytree.
-      start: a random v; its dtype is the arithmetic's.
-      steps: Krylov vectors per sweep (at most the dimension).
-      restarts: further sweeps, each from the Ritz vectors of the ends not yet converged;
-        the budget is (steps + 2) (1 + restarts) products.
-      tolerance: an end has converged when its residual is at most this times the largest
-        |eigenvalue| found.
+      matvec: (operand, v) -> A(operand) v, symmetric. It is traced once per operator, shape
+        and basis: pass equal operators for all seeds.
+      operand: what the operator depends on, any pytree.
+      start: a random v, or a guess such as a sum of eigenvectors of a nearby operator; its
+        dtype is the arithmetic's.
+      top, bottom: how many at each end; together at most the dimension.
+      basis: Krylov vectors held at once; twice the wanted number and 20 more if None, at
+        most the dimension, at least two more than wanted where the dimension allows it.
+      restarts: how often the basis may be filled again.
+      tolerance: a pair has converged when its residual is at most this times the largest
+        |eigenvalue| found. Near zero that is no relative accuracy.
+      progress: called with the number of products made in each sweep.
 
     Returns:
-      Extremes, each end with its bound and whether it converged. A start that is zero or an
-      operator that is not finite gives estimates without a value.
+      Eigenpairs. Those of a start that is zero, or of an operator that is not finite, have no
+      values; ``stopped`` says which.
+
+    Raises:
+      ValueError: if no eigenvalue, or more than the dimension, are asked for.
     """
-    steps = min(steps, trees.size(start))
-    best: dict[int, tuple[float, float, Params]] = {}
-    products, scale = 0, 0.0
-    vector = start
-    for _ in range(1 + restarts):
-        basis, diagonal, off, last = _sweep(matvec, steps, params, vector)
-        products += steps
-        ritz = ritz_values(np.asarray(diagonal), np.asarray(off), float(last))
-        if ritz.values.size == 0:
+    size, wanted = trees.size(start), top + bottom
+    if min(top, bottom) < 0 or not 0 < wanted <= size:
+        raise ValueError(f"{top} + {bottom} eigenvalues of {size}; ask for 1 to {size}")
+    rows = min(size, max(2 * wanted + 20 if basis is None else basis, wanted + 2))
+    length = float(trees.norm(start))
+    if not 0 < length < np.inf:
+        return _none(start, 0, "the start vector is zero or not finite")
+    vectors = _started(start, rows)
+    kept, border = np.zeros(0), np.zeros(0)
+    products, scale, restart = 0, 0.0, 0
+    while True:
+        vectors, diagonal, off = _extend(matvec, operand, vectors, kept.size, scale)
+        products += rows - kept.size
+        if progress is not None:
+            progress(rows - kept.size)
+        small = _projected(kept, border, np.asarray(diagonal), np.asarray(off))
+        if not np.isfinite(small).all():
+            return _none(start, products, "the operator is not finite")
+        values, weights = np.linalg.eigh(small)
+        scale = max(scale, float(np.abs(values).max()))
+        border = float(off[-1]) * weights[-1]
+        places = np.concatenate([np.arange(rows - 1, rows - 1 - top, -1), np.arange(bottom)[::-1]])
+        met = bool(np.all(np.abs(border[places]) <= tolerance * scale))
+        if met or restart == restarts:
             break
-        scale = max(scale, float(np.abs(ritz.values).max()))
-        for end in (-1, 0):
-            theta, y, residual = _ritz_pair(matvec, params, basis, ritz, end)
-            products += 1
-            bound = max(residual, float(ritz.bounds[end]))
-            # Ritz values never pass the true ends: the one further out is the better.
-            further = end not in best or (theta > best[-1][0] if end else theta < best[0][0])
-            if further or (theta == best[end][0] and bound < best[end][1]):
-                best[end] = (theta, bound, y)
-        open_ = [end for end in (-1, 0) if best[end][1] > tolerance * scale]
-        if not open_:
-            break
-        vector = best[open_[0]][2]
-        if len(open_) == 2:
-            vector = trees.add_scaled(vector, 1.0, best[open_[1]][2])
-    how = f"Lanczos, {products} products, residual bound"
-    if not best:
-        none = Estimate(None, None, False, "the operator or the start vector is not usable")
-        return Extremes(none, none, products)
-    largest, smallest = (
-        Estimate(best[end][0], best[end][1], best[end][1] <= tolerance * scale, how)
-        for end in (-1, 0)
-    )
-    return Extremes(largest, smallest, products)
+        restart += 1
+        held = _held(rows, top, bottom)
+        vectors = _compressed(vectors, weights[:, held])
+        kept, border = values[held], border[held]
+    ritz, found, residuals = _measured(matvec, operand, vectors, weights[:, places])
+    # Rayleigh quotients of equal eigenvalues may come out of order by rounding.
+    order = np.argsort(-np.asarray(found), kind="stable")
+    ritz = jax.tree.map(lambda leaf: leaf[order], ritz)
+    found, bounds = (np.asarray(part, np.float64)[order] for part in (found, residuals))
+    converged = bounds <= tolerance * scale
+    if converged.all():
+        stopped = "every residual met the tolerance"
+    elif met:
+        stopped = "rounding in the products keeps a residual above the tolerance"
+    else:
+        stopped = f"the budget of {restarts} restarts was spent"
+    return Eigenpairs(found, bounds, converged, ritz, scale, products + wanted, stopped)
 
 
-def ritz_values(diagonal: np.ndarray, off: np.ndarray, last: float) -> Ritz:
-    """Ritz values and bounds of a tridiagonal matrix, cut where the Krylov space ended.
-
-    Args:
-      diagonal: (k,). off: (k - 1,).
-      last: beta_k, the length of the residual after the last step.
-
-    Returns:
-      Ritz with at most k values, none if the first entry is not finite.
-    """
-    betas = np.append(off, last).astype(np.float64)
-    eps = float(np.finfo(diagonal.dtype).eps)
-    diagonal = diagonal.astype(np.float64)
-    size = np.nanmax(np.abs(np.concatenate([diagonal, betas])), initial=0.0)
-    # Beyond an invariant subspace the recurrence divides rounding errors by each other.
-    ended = ~(betas > diagonal.size * eps * size)
-    count = int(np.argmax(ended)) + 1 if ended.any() else diagonal.size
-    if not np.isfinite(diagonal[:count]).all():
-        count = int(np.argmin(np.isfinite(diagonal)))
-    used = np.arange(diagonal.size) < count
-    if count == 0:
-        return Ritz(np.zeros(0), np.zeros(0), np.zeros((0, 0)), used)
-    inner = betas[: count - 1]
-    small = np.diag(diagonal[:count]) + np.diag(inner, 1) + np.diag(inner, -1)
-    values, vectors = np.linalg.eigh(small)
-    beta = betas[count - 1] if np.isfinite(betas[count - 1]) else 0.0
-    return Ritz(values, np.abs(beta * vectors[-1]), vectors, used)
+def _none(start: Params, products: int, why: str) -> Eigenpairs:
+    empty = np.zeros(0)
+    vectors = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), start)
+    return Eigenpairs(empty, empty, np.zeros(0, bool), vectors, 0.0, products, why)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _sweep(
-    matvec: MatVec, steps: int, params: Params, start: Params
-) -> tuple[Params, Array, Array, Array]:
-    tridiagonalise = decomp.tridiag_sym(steps, reortho="full", materialize=False, custom_vjp=False)
-    found = tridiagonalise(lambda v, p: matvec(p, v), start, params)
-    diagonal, off = found.J_small
-    return found.Q_tall, diagonal, off, trees.norm(found.residual)
+def _held(rows: int, top: int, bottom: int) -> np.ndarray:
+    """Places of the Ritz pairs that a restart keeps: the wanted and half of the others,
+    shared out between the ends as the wanted are."""
+    extra = (rows - top - bottom) // 2
+    above = top + extra * top // (top + bottom)
+    below = top + bottom + extra - above
+    return np.concatenate([np.arange(below), np.arange(rows - above, rows)])
 
 
-def _ritz_pair(
-    matvec: MatVec, params: Params, basis: Params, ritz: Ritz, end: int
-) -> tuple[float, Params, float]:
-    """(Rayleigh quotient, Ritz vector of length 1, |A y - theta y|)."""
-    weights = np.zeros(ritz.used.size)
-    weights[ritz.used] = ritz.vectors[:, end]
-    dtype = jax.tree.leaves(basis)[0].dtype
-    theta, y, residual = _measure(
-        matvec, params, basis, jnp.asarray(weights, dtype), jnp.asarray(ritz.used)
-    )
-    return float(theta), y, float(residual)
+def _projected(
+    kept: np.ndarray, border: np.ndarray, diagonal: np.ndarray, off: np.ndarray
+) -> np.ndarray:
+    """T, (rows, rows) float64: kept Ritz values, their border, the tridiagonal tail."""
+    k = kept.size
+    small = np.diag(np.concatenate([kept, diagonal[k:].astype(np.float64)]))
+    if 0 < k < small.shape[0]:
+        small[k, :k] = small[:k, k] = border
+    places = np.arange(k, small.shape[0] - 1)
+    small[places, places + 1] = small[places + 1, places] = off[places]
+    return small
+
+
+@partial(jax.jit, static_argnums=1)
+def _started(start: Params, rows: int) -> Params:
+    length = trees.norm(start)
+
+    def leaf(v: Array) -> Array:
+        return jnp.zeros((rows + 1, *v.shape), v.dtype).at[0].set(v / length)
+
+    return jax.tree.map(leaf, start)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _extend(
+    matvec: MatVec, operand: Any, vectors: Params, first: Array | int, scale: Array | float
+) -> tuple[Params, Array, Array]:
+    """Fill the rows after ``first``: (vectors, diagonal of T, what lies beside it)."""
+    product = fixed(matvec, operand)
+    sample = jax.tree.leaves(vectors)[0]
+    rows, dtype = sample.shape[0] - 1, sample.dtype
+    tiny = rows * float(np.finfo(dtype).eps)
+
+    def step(j: Array, carry: tuple[Params, Array, Array, Array]) -> Any:
+        vectors, diagonal, off, scale = carry
+        q = _row(vectors, j)
+        w = product(q)
+        before = jnp.where(j > first, off[jnp.maximum(j - 1, 0)], 0.0)
+        w = trees.add_scaled(w, -before, _row(vectors, jnp.maximum(j - 1, 0)))
+        alpha = trees.dot(q, w)
+        w = _outside(vectors, trees.add_scaled(w, -alpha, q), j)
+        beta = trees.norm(w)
+        scale = jnp.maximum(scale, jnp.maximum(jnp.abs(alpha), beta))
+        # Nothing is left of the Krylov space: go on outside it, coupled by 0.
+        ended = ~(beta > tiny * scale)
+        w = jax.lax.cond(ended, lambda: _fresh(vectors, j), lambda: w)
+        length = jnp.where(ended, trees.norm(w), beta)
+        vectors = jax.tree.map(
+            lambda rows, x: jax.lax.dynamic_update_index_in_dim(rows, x / length, j + 1, 0),
+            vectors,
+            w,
+        )
+        beta = jnp.where(ended, 0.0, beta)
+        return vectors, diagonal.at[j].set(alpha), off.at[j].set(beta), scale
+
+    zeros = jnp.zeros((rows,), dtype)
+    start = (vectors, zeros, zeros, jnp.asarray(scale, dtype))
+    vectors, diagonal, off, _ = jax.lax.fori_loop(first, rows, step, start)
+    return vectors, diagonal, off
+
+
+def _row(vectors: Params, j: Array) -> Params:
+    return jax.tree.map(lambda q: jax.lax.dynamic_index_in_dim(q, j, 0, keepdims=False), vectors)
+
+
+def _outside(vectors: Params, w: Params, last: Array) -> Params:
+    """w less its part in the rows 0 .. last."""
+
+    def once(w: Params) -> Params:
+        parts = inner_products(vectors, w)
+        parts = jnp.where(jnp.arange(parts.size) <= last, parts, 0.0)
+        return trees.add_scaled(w, -1.0, combination(parts, vectors))
+
+    left = once(w)
+    lost = trees.norm(left) < LOST * trees.norm(w)
+    return jax.lax.cond(lost, once, lambda w: w, left)
+
+
+def _fresh(vectors: Params, last: Array) -> Params:
+    """A random vector outside the rows 0 .. last."""
+    like = jax.tree.map(lambda q: q[0], vectors)
+    drawn = trees.random_like(jax.random.fold_in(jax.random.key(0), last), like)
+    return _outside(vectors, drawn, last)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _compressed(vectors: Params, weights: Array) -> Params:
+    """The rows weights^T Q, then the last row of Q, then zeros."""
+
+    def leaf(q: Array) -> Array:
+        flat = q.reshape(q.shape[0], -1)
+        kept = weights.T.astype(q.dtype) @ flat[:-1]
+        rest = jnp.zeros((q.shape[0] - kept.shape[0] - 1, flat.shape[1]), q.dtype)
+        return jnp.concatenate([kept, flat[-1:], rest]).reshape(q.shape)
+
+    return jax.tree.map(leaf, vectors)
 
 
 @partial(jax.jit, static_argnums=0)
-def _measure(
-    matvec: MatVec, params: Params, basis: Params, weights: Array, used: Array
-) -> tuple[Array, Params, Array]:
-    def combine(leaf: Any) -> Any:
-        # Vectors beyond an invariant subspace may be NaN, which 0 times does not remove.
-        kept = jnp.where(used.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, 0.0)
-        return jnp.tensordot(weights.astype(leaf.dtype), kept, axes=1)
+def _measured(
+    matvec: MatVec, operand: Any, vectors: Params, weights: Array
+) -> tuple[Params, Array, Array]:
+    """(Ritz vectors of length 1, Rayleigh quotients, |A y - theta y|), one product each."""
+    product = fixed(matvec, operand)
 
-    y = jax.tree.map(combine, basis)
-    y = jax.tree.map(lambda leaf: leaf / trees.norm(y), y)
-    product = matvec(params, y)
-    theta = trees.dot(y, product)
-    return theta, y, trees.norm(trees.add_scaled(product, -theta, y))
+    def leaf(q: Array) -> Array:
+        flat = q.reshape(q.shape[0], -1)[:-1]
+        return (weights.T.astype(q.dtype) @ flat).reshape(-1, *q.shape[1:])
+
+    def one(y: Params) -> tuple[Params, Array, Array]:
+        length = trees.norm(y)
+        y = jax.tree.map(lambda x: x / length, y)
+        moved = product(y)
+        theta = trees.dot(y, moved)
+        return y, theta, trees.norm(trees.add_scaled(moved, -theta, y))
+
+    return jax.lax.map(one, jax.tree.map(leaf, vectors))

@@ -86,6 +86,7 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         _, state, rest = _split(template)
         if has_rest:
             _, _, rest = _split(factory(nnx.Rngs(0)))
+            rest = _as_wide(rest, params)
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(structure, state, rest)
 
@@ -128,7 +129,7 @@ def from_linen(module: linen.Module) -> Model:
         return {k: v for k, v in module.init(key, example).items() if k != "params"}
 
     def apply(params: Params, inputs: Array) -> Array:
-        outputs = module.apply({"params": params, **rest(inputs)}, inputs)
+        outputs = module.apply({"params": params, **_as_wide(rest(inputs), params)}, inputs)
         if isinstance(outputs, tuple):
             raise InputError("the Linen module returns a tuple; return the outputs alone")
         return outputs
@@ -166,6 +167,17 @@ def _split(module: nnx.Module) -> tuple[Any, Any, Any]:
     """(structure, parameters, everything else)."""
     parts: Any = nnx.split(module, nnx.Param, ...)
     return parts
+
+
+def _as_wide(state: Any, params: Params) -> Any:
+    """Floating-point state in the parameters' precision, if that is the wider: with float64
+    parameters frozen statistics must not bring float32 arithmetic into the network."""
+    wide = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
+
+    def leaf(x: Any) -> Any:
+        return x.astype(wide) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return jax.tree.map(leaf, state)
 
 
 def _checked(module: Any) -> nnx.Module:

@@ -8,12 +8,18 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
-from jaxid.curvature.preconditioned import PreconditionedProduct, largest_rate_times_curvature
+from jaxid.curvature.fields import HessianField
+from jaxid.curvature.preconditioned import largest_rate_times_curvature
+from jaxid.curvature.products import CurvatureProduct
+from jaxid.linalg.operators import Scaled
 from jaxid.precision import float64
 
 
 def loss(params, batch):
     return jnp.mean(jnp.sum(jnp.tanh(batch @ params["w"] + params["b"][None, :]) ** 2, axis=1))
+
+
+HESSIAN = CurvatureProduct(HessianField(loss), 16)
 
 
 def case():
@@ -34,7 +40,7 @@ def test_the_product_equals_the_dense_matrix():
     with float64():
         params, rates, x = case()
         v = trees.random_like(jax.random.key(0), params)
-        found = PreconditionedProduct(loss, 16)((params, x, rates), v)
+        found = Scaled(HESSIAN)(((params, x), rates), v)
         expected = dense(params, rates, x) @ np.asarray(ravel_pytree(v)[0])
         np.testing.assert_allclose(ravel_pytree(found)[0], expected, rtol=1e-10)
 
@@ -42,7 +48,7 @@ def test_the_product_equals_the_dense_matrix():
 def test_the_largest_eigenvalue_lies_within_its_bound():
     with float64():
         params, rates, x = case()
-        found = largest_rate_times_curvature(loss, params, x, rates, jax.random.key(1))
+        found = largest_rate_times_curvature(HESSIAN, params, x, rates, jax.random.key(1))
         top = np.linalg.eigvalsh(dense(params, rates, x))[-1]
         assert found.converged
         assert abs(found.value - top) <= found.error + 1e-12 * top
@@ -53,7 +59,8 @@ def test_gradient_descent_with_these_rates_turns_unstable_where_it_passes_two():
         _, rates, x = case()
         quadratic = lambda w, batch: jnp.mean(jnp.square(batch @ w))  # noqa: E731
         w, rates = jnp.ones(4), rates["w"][:, 0]
-        top = largest_rate_times_curvature(quadratic, w, x, rates, jax.random.key(2)).value
+        product = CurvatureProduct(HessianField(quadratic))
+        top = largest_rate_times_curvature(product, w, x, rates, jax.random.key(2)).value
         gradient = jax.jit(jax.grad(quadratic))
         for share, grows in ((1.95, False), (2.05, True)):
             at = w

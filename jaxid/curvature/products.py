@@ -1,0 +1,143 @@
+"""Products with a network's curvature matrices, over examples streamed in chunks.
+
+Operators are values, not closures: two of them made from the same functions are equal, so
+one trace serves all seeds and all calls. Parameters and data pass through as arguments,
+``product((params, data), v)``; memory is that of one chunk.
+
+`CurvatureProduct.at` is for many products at the same place: the forward pass and all else
+that does not depend on v is done once and kept, if it fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxid import trees
+from jaxid.curvature.fields import Field
+from jaxid.curvature.parts import Part
+from jaxid.errors import InputError
+from jaxid.linalg.operators import Linear
+from jaxid.types import Params
+
+CHUNK = 1024
+"""Examples per product."""
+MEMORY = 2 * 2**30
+"""Bytes that a product may hold for the data's passes, by default."""
+WORK = 4
+"""A chunk's pass holds about so many times what it keeps: values, tangents, slopes and
+theirs."""
+EVERYTHING = Part()
+
+
+@dataclass(frozen=True)
+class CurvatureProduct:
+    """((params, data), v) -> A v, A the derivative at params of a mean of ``field``.
+
+    Attributes:
+      field: which matrix (`jaxid.curvature.fields`).
+      chunk: examples per pass; data are trees of arrays with the examples first.
+      keep: whether `at` keeps what does not depend on v; else it is computed in each
+        product, a chunk at a time.
+      part: the parameters that A is about; v then has `Part.take`'s structure.
+
+    Example:
+      >>> hessian = CurvatureProduct(HessianField(lambda w, x: jnp.mean((x @ w) ** 2)))
+      >>> hessian((jnp.ones(2), jnp.eye(2)), jnp.ones(2))
+      Array([1., 1.], dtype=float32)
+    """
+
+    field: Field
+    chunk: int = CHUNK
+    keep: bool = True
+    part: Part = EVERYTHING
+
+    def __call__(self, operand: tuple[Params, Any], v: Params) -> Params:
+        """A v; ``operand`` is (params, data)."""
+        return replace(self, keep=False).at(operand)(v)
+
+    def at(self, operand: tuple[Params, Any]) -> Linear:
+        """v -> A v for many v. Inside one jitted program the kept values stay in it."""
+        params, data = operand
+        fixed = self.part.take(params)
+
+        def chosen_field(chosen: Params, batch: Any) -> Params:
+            moved = self.field(self.part.put(params, chosen), params, batch)
+            return self.part.take(moved)
+
+        def total(chosen: Params) -> Params:
+            return _mean_over_chunks(chosen_field, chosen, data, self.chunk)
+
+        if self.keep:
+            return jax.linearize(total, fixed)[1]
+        return lambda v: jax.jvp(total, (fixed,), (v,))[1]
+
+    def like(self, params: Params) -> Params:
+        """A tree of v's structure, shapes and dtype."""
+        return self.part.take(params)
+
+    def within(self, memory: int, params: Params, data: Any) -> CurvatureProduct:
+        """The same with ``chunk`` and ``keep`` chosen so that passes hold at most ``memory``.
+
+        Args:
+          memory: bytes, beside the parameters, the data and the vectors.
+          params, data: or trees of their shapes.
+
+        Raises:
+          InputError: if a single example does not fit.
+        """
+        examples = jax.tree.leaves(data)[0].shape[0]
+        each = self.bytes_per_example(params, data)
+        most = memory // (WORK * each) if each else examples
+        if most < 1:
+            raise InputError(
+                f"one example's pass needs {WORK * each / 1e6:.3g} MB and the limit is "
+                f"{memory / 1e6:.3g} MB; allow more memory"
+            )
+        keep = 2 * examples * each <= memory
+        room = memory - examples * each if keep else memory
+        chunk = max(1, min(examples, CHUNK, room // (WORK * each) if each else examples))
+        return replace(self, chunk=chunk, keep=keep)
+
+    def bytes_per_example(self, params: Params, data: Any) -> int:
+        """Bytes that one example's pass leaves for the products, from shapes alone."""
+
+        def kept(count: int) -> int:
+            batch = jax.tree.map(lambda leaf: _shape((count, *leaf.shape[1:]), leaf.dtype), data)
+            shapes = jax.eval_shape(lambda p, b: _residuals(self.field, p, b), params, batch)
+            return trees.nbytes(shapes)
+
+        return max(0, kept(2) - kept(1))
+
+
+def _shape(shape: tuple[int, ...], dtype: Any) -> Any:
+    struct: Any = jax.ShapeDtypeStruct
+    return struct(shape, dtype)
+
+
+def _residuals(field: Field, params: Params, batch: Any) -> Any:
+    """What reverse mode through the field would keep; forward mode keeps the same."""
+    return jax.tree.leaves(jax.vjp(lambda p: field(p, params, batch), params)[1])
+
+
+def _mean_over_chunks(field: Any, chosen: Params, data: Any, chunk: int) -> Params:
+    """The mean over examples of a field that is a mean over each batch's examples."""
+    examples = jax.tree.leaves(data)[0].shape[0]
+    if examples <= chunk:
+        return field(chosen, data)
+    whole, rest = divmod(examples, chunk)
+    split = jax.tree.map(
+        lambda leaf: leaf[: whole * chunk].reshape(whole, chunk, *leaf.shape[1:]), data
+    )
+
+    def step(total: Params, batch: Any) -> tuple[Params, None]:
+        return trees.add_scaled(total, chunk / examples, field(chosen, batch)), None
+
+    total, _ = jax.lax.scan(step, jax.tree.map(jnp.zeros_like, chosen), split)
+    if rest:
+        last = jax.tree.map(lambda leaf: leaf[whole * chunk :], data)
+        total = trees.add_scaled(total, rest / examples, field(chosen, last))
+    return total

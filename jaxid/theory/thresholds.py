@@ -1,0 +1,104 @@
+"""How large rate times curvature may be before an optimizer diverges, from its own update.
+
+On a quadratic with curvature h, second moments frozen, an elementwise chain is a linear map
+of (parameter, momentum): its Jacobian is A + h B, and it is stable while no eigenvalue lies
+outside the unit circle. A and B are read off `optimizer.update`, so the limit holds for any
+chain of that kind and not for a list of names:
+
+  gradient descent 2;  heavy ball 2 (1 + b);  Nesterov 2 (1 + b) / (1 + 2 b);
+  Adam (2 + 2 b1) / (1 - b1)                       (Cohen et al. 2022, section 2)
+
+times lambda for the rate eta as it is written down. Here the rate is the one that
+`jaxid.stepping.effective_rates` measures, the steady answer to a constant gradient: for
+heavy ball eta / (1 - b), so its limit is 2 (1 + b) / (1 - b).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+
+from jaxid.precision import float64
+from jaxid.stepping import at_unit_moments, effective_rates, frozen
+from jaxid.types import Estimate, Params
+
+LOW, HIGH = 1e-3, 1e5
+"""Range of rate times curvature that is looked through."""
+GRID = 4000
+OUTSIDE = 1e-9
+"""An eigenvalue is outside the unit circle beyond this."""
+
+
+def stability_limit(
+    optimizer: optax.GradientTransformation, opt_state: Any, params: Params
+) -> Estimate:
+    """The least rate times curvature at which the chain diverges on a quadratic, P frozen.
+
+    Args:
+      optimizer: any Optax chain.
+      opt_state: its state; schedules are read at its step count, which stands still.
+      params: the tree that it optimizes; only its structure matters.
+
+    Returns:
+      Estimate without unit: the limit for R^(1/2) H R^(1/2), R the effective rates; the
+      least over the leaves where a chain treats them differently. No value for chains that
+      are not elementwise, whose rate is 0, or that are stable throughout.
+    """
+    how = "eigenvalues of the chain's own update on a quadratic, second moments frozen"
+    with float64():
+        state, scalars = at_unit_moments(optimizer, opt_state, params)
+        state, scalars = jax.tree.map(_widen, (state, scalars))
+        rates = effective_rates(optimizer, state, scalars)
+        if not rates.elementwise:
+            return Estimate(None, None, False, "the optimizer is not diagonal")
+        fixed, slope = _linear_map(optimizer, state, scalars, rates.tree)
+    if not np.isfinite(fixed).all() or not slope.any():
+        return Estimate(None, None, False, "the optimizer's rate is 0 or not finite")
+
+    def outside(mu: float) -> bool:
+        return bool(np.abs(np.linalg.eigvals(fixed + mu * slope)).max() > 1 + OUTSIDE)
+
+    grid = np.geomspace(LOW, HIGH, GRID)
+    first = next((k for k, mu in enumerate(grid) if outside(float(mu))), None)
+    if first is None:
+        return Estimate(None, None, False, f"stable up to {HIGH:g}")
+    low, high = (0.0 if first == 0 else float(grid[first - 1])), float(grid[first])
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if outside(middle) else (middle, high)
+    return Estimate(low, high - low, True, how)
+
+
+def _linear_map(
+    optimizer: optax.GradientTransformation, opt_state: Any, params: Params, rates: Params
+) -> tuple[np.ndarray, np.ndarray]:
+    """(A, B): one step is A + mu B for the gradient mu / r times the parameters."""
+    start, update = frozen(optimizer, opt_state, params)
+    leaves, structure = jax.tree.flatten(start)
+    moving = [k for k, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    flat, unravel = ravel_pytree((params, [leaves[k] for k in moving]))
+    safe = jax.tree.map(lambda r: jnp.where(r > 0, r, jnp.inf), rates)
+
+    def step(flat: jax.Array, mu: float) -> jax.Array:
+        params, floats = unravel(flat)
+        filled = list(leaves)
+        for k, leaf in zip(moving, floats, strict=True):
+            filled[k] = leaf
+        gradient = jax.tree.map(lambda w, r: mu / r * w, params, safe)
+        updates, state = update(gradient, jax.tree.unflatten(structure, filled), params)
+        after = jax.tree.leaves(state)
+        moved = (optax.apply_updates(params, updates), [after[k] for k in moving])
+        return ravel_pytree(moved)[0]
+
+    still, moved = (np.asarray(jax.jacobian(step)(flat, mu)) for mu in (0.0, 1.0))
+    return still, moved - still
+
+
+def _widen(leaf: Any) -> Any:
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
