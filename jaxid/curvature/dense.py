@@ -118,7 +118,7 @@ def widened(tree: Any) -> Any:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _columns(product: CurvatureProduct, together: int, params: Params, data: Any) -> Array:
-    apply = product.at((params, data))
+    apply = product.prepare((params, data))
     flat, unravel = ravel_pytree(product.like(params))
 
     def column(index: Array) -> Array:

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from jaxid.curvature.conditioning import SHARE, SHARES, effective_kappa_curve
-from jaxid.linalg.operators import fixed
+from jaxid.linalg.operators import prepare
 from jaxid.linalg.quadrature import Tridiagonal, quadrature, tridiagonal
 from jaxid.types import Estimate, MatVec, Params
 
@@ -109,4 +109,4 @@ def _curve(nodes: np.ndarray, weights: np.ndarray, floor: float, shares: Any) ->
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _from_gradient(matvec: MatVec, steps: int, operand: Any, gradient: Params) -> Tridiagonal:
-    return tridiagonal(fixed(matvec, operand), steps, gradient)
+    return tridiagonal(prepare(matvec, operand), steps, gradient)

@@ -4,12 +4,13 @@ Operators are values, not closures: two of them made from the same functions are
 one trace serves all seeds and all calls. Parameters and data pass through as arguments,
 ``product((params, data), v)``; memory is that of one chunk.
 
-`CurvatureProduct.at` is for many products at the same place: the forward pass and all else
-that does not depend on v is done once and kept, if it fits.
+`CurvatureProduct.prepare` is for many products at the same place: the forward pass and all
+else that does not depend on v is done once and kept, if it fits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from jaxid import trees
 from jaxid.curvature.fields import Field
 from jaxid.curvature.parts import Part
 from jaxid.errors import InputError
-from jaxid.linalg.operators import Linear
+from jaxid.linalg.operators import Product, bound
 from jaxid.types import Params
 
 CHUNK = 1024
@@ -40,7 +41,7 @@ class CurvatureProduct:
     Attributes:
       field: which matrix (`jaxid.curvature.fields`).
       chunk: examples per pass; data are trees of arrays with the examples first.
-      keep: whether `at` keeps what does not depend on v; else it is computed in each
+      keep: whether `prepare` keeps what does not depend on v; else it is computed in each
         product, a chunk at a time.
       part: the parameters that A is about; v then has `Part.take`'s structure.
 
@@ -57,23 +58,32 @@ class CurvatureProduct:
 
     def __call__(self, operand: tuple[Params, Any], v: Params) -> Params:
         """A v; ``operand`` is (params, data)."""
-        return replace(self, keep=False).at(operand)(v)
+        total, chosen = self._total(operand)
+        return jax.jvp(total, (chosen,), (v,))[1]
 
-    def at(self, operand: tuple[Params, Any]) -> Linear:
-        """v -> A v for many v. Inside one jitted program the kept values stay in it."""
+    def prepare(self, operand: tuple[Params, Any]) -> Product:
+        """v -> A v for many v, with all that does not depend on v done and kept.
+
+        A is symmetric, so the derivative's transpose, which JAX gives as a pytree, is as
+        good as the derivative and costs the same.
+        """
+        if not self.keep:
+            return bound(self, operand)
+        total, chosen = self._total(operand)
+        return bound(_transposed, jax.vjp(total, chosen)[1])
+
+    def _total(self, operand: tuple[Params, Any]) -> tuple[Callable[[Params], Params], Params]:
+        """(the field's mean over all examples as a function of the chosen parameters, them)."""
         params, data = operand
-        fixed = self.part.take(params)
 
-        def chosen_field(chosen: Params, batch: Any) -> Params:
+        def field(chosen: Params, batch: Any) -> Params:
             moved = self.field(self.part.put(params, chosen), params, batch)
             return self.part.take(moved)
 
         def total(chosen: Params) -> Params:
-            return _mean_over_chunks(chosen_field, chosen, data, self.chunk)
+            return _mean_over_chunks(field, chosen, data, self.chunk)
 
-        if self.keep:
-            return jax.linearize(total, fixed)[1]
-        return lambda v: jax.jvp(total, (fixed,), (v,))[1]
+        return total, self.part.take(params)
 
     def like(self, params: Params) -> Params:
         """A tree of v's structure, shapes and dtype."""
@@ -113,13 +123,17 @@ class CurvatureProduct:
         return max(0, kept(2) - kept(1))
 
 
+def _transposed(pull: Callable[[Params], tuple[Params]], v: Params) -> Params:
+    return pull(v)[0]
+
+
 def _shape(shape: tuple[int, ...], dtype: Any) -> Any:
     struct: Any = jax.ShapeDtypeStruct
     return struct(shape, dtype)
 
 
 def _residuals(field: Field, params: Params, batch: Any) -> Any:
-    """What reverse mode through the field would keep; forward mode keeps the same."""
+    """What reverse mode through the field keeps."""
     return jax.tree.leaves(jax.vjp(lambda p: field(p, params, batch), params)[1])
 
 

@@ -19,7 +19,7 @@ from jaxid.curvature.exact import Exact
 from jaxid.curvature.excess import Excess, quadratic_excess
 from jaxid.errors import InputError
 from jaxid.linalg.density import Density, spectral_density
-from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
 from jaxid.linalg.trace import Trace, hutchinson
 from jaxid.prng import role_key
 from jaxid.types import Key, MatVec, Params
@@ -62,8 +62,8 @@ class Effort:
     def products(self, order: int) -> int:
         """Products that a survey makes at most."""
         top, bottom = self.wanted(order)
-        basis = min(order, 2 * (top + bottom) + 20)
-        ends = basis + self.restarts * (basis - top - bottom) // 2 + top + bottom
+        basis = min(order, max(LEAST_BASIS, 2 * (top + bottom) + 10))
+        ends = basis + self.restarts * 3 * (basis - top - bottom) // 4 + top + bottom
         return ends + (self.probes + 1) * min(self.steps, order) + self.trace_probes
 
     def wanted(self, order: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import fixed
+from jaxid.linalg.operators import prepare
 from jaxid.linalg.quadrature import quadrature, tridiagonal, wasserstein
 from jaxid.types import Array, Key, MatVec, Params
 
@@ -134,7 +134,7 @@ def _probes(
     matvec: MatVec, steps: int, together: int, operand: Any, like: Params, keys: Key
 ) -> tuple[Array, Array]:
     """(probes, steps) diagonals and what lies beside them."""
-    product = fixed(matvec, operand)
+    product = prepare(matvec, operand)
 
     def one(key: Key) -> tuple[Array, Array]:
         found = tridiagonal(product, steps, trees.signs_like(key, like))

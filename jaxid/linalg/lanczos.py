@@ -32,14 +32,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import combination, fixed, inner_products
+from jaxid.linalg.operators import Product, combination, inner_products, prepare
 from jaxid.types import Array, Estimate, MatVec, Params
 
-BASIS = 32
-"""Krylov vectors held at once, by default; they cost as many copies of the parameters."""
+LEAST_BASIS = 24
+"""Krylov vectors held at once, at least; they cost as many copies of the parameters."""
 RESTARTS = 24
 TOLERANCE = 1e-4
 """Residual over the largest |Ritz value| at which a pair counts as converged."""
+STRIDE = 4
+"""Products between two looks at the Ritz values."""
 LOST = 0.7
 """A vector that an orthogonalisation leaves shorter than this share of it needs another."""
 
@@ -102,7 +104,7 @@ def extremal_eigenvalues(
     operand: Any,
     start: Params,
     *,
-    basis: int = BASIS,
+    basis: int | None = None,
     restarts: int = RESTARTS,
     tolerance: float = TOLERANCE,
 ) -> Extremes:
@@ -141,8 +143,9 @@ def eigenpairs(
       start: a random v, or a guess such as a sum of eigenvectors of a nearby operator; its
         dtype is the arithmetic's.
       top, bottom: how many at each end; together at most the dimension.
-      basis: Krylov vectors held at once; twice the wanted number and 20 more if None, at
-        most the dimension, at least two more than wanted where the dimension allows it.
+      basis: Krylov vectors held at once, each as large as the parameters; twice the wanted
+        number and 10 more, 24 at least, if None; at most the dimension, and two more than
+        wanted where the dimension allows it.
       restarts: how often the basis may be filled again.
       tolerance: a pair has converged when its residual is at most this times the largest
         |eigenvalue| found. Near zero that is no relative accuracy.
@@ -158,33 +161,43 @@ def eigenpairs(
     size, wanted = trees.size(start), top + bottom
     if min(top, bottom) < 0 or not 0 < wanted <= size:
         raise ValueError(f"{top} + {bottom} eigenvalues of {size}; ask for 1 to {size}")
-    rows = min(size, max(2 * wanted + 20 if basis is None else basis, wanted + 2))
+    rows = max(LEAST_BASIS, 2 * wanted + 10) if basis is None else basis
+    rows = min(size, max(rows, wanted + 2))
     length = float(trees.norm(start))
     if not 0 < length < np.inf:
         return _none(start, 0, "the start vector is zero or not finite")
-    vectors = _started(start, rows)
-    kept, border = np.zeros(0), np.zeros(0)
+    product = _prepared(matvec, operand)
+    vectors, diagonal, off = _started(start, rows)
+    kept, border, filled = np.zeros(0), np.zeros(0), 0
     products, scale, restart = 0, 0.0, 0
     while True:
-        vectors, diagonal, off = _extend(matvec, operand, vectors, kept.size, scale)
-        products += rows - kept.size
+        # A look at T now and then: what has converged needs no full basis.
+        first, filled = filled, min(rows, max(wanted, filled) + STRIDE)
+        vectors, diagonal, off = _extend(
+            product, vectors, diagonal, off, first, filled, kept.size, scale
+        )
+        products += filled - first
         if progress is not None:
-            progress(rows - kept.size)
-        small = _projected(kept, border, np.asarray(diagonal), np.asarray(off))
+            progress(filled - first)
+        beside = np.asarray(off, np.float64)[:filled]
+        small = _projected(kept, border, np.asarray(diagonal, np.float64)[:filled], beside)
         if not np.isfinite(small).all():
             return _none(start, products, "the operator is not finite")
         values, weights = np.linalg.eigh(small)
         scale = max(scale, float(np.abs(values).max()))
-        border = float(off[-1]) * weights[-1]
-        places = np.concatenate([np.arange(rows - 1, rows - 1 - top, -1), np.arange(bottom)[::-1]])
-        met = bool(np.all(np.abs(border[places]) <= tolerance * scale))
-        if met or restart == restarts:
+        bounds = beside[-1] * weights[-1]
+        places = np.concatenate([np.arange(filled)[::-1][:top], np.arange(bottom)[::-1]])
+        met = bool(np.all(np.abs(bounds[places]) <= tolerance * scale))
+        if met or (filled == rows and restart == restarts):
             break
-        restart += 1
-        held = _held(rows, top, bottom)
-        vectors = _compressed(vectors, weights[:, held])
-        kept, border = values[held], border[held]
-    ritz, found, residuals = _measured(matvec, operand, vectors, weights[:, places])
+        if filled == rows:
+            restart += 1
+            held = _held(rows, top, bottom)
+            vectors = _compressed(vectors, weights[:, held])
+            kept, border, filled = values[held], bounds[held], held.size
+    chosen = np.zeros((rows, wanted))
+    chosen[:filled] = weights[:, places]
+    ritz, found, residuals = _measured(product, vectors, chosen)
     # Rayleigh quotients of equal eigenvalues may come out of order by rounding.
     order = np.argsort(-np.asarray(found), kind="stable")
     ritz = jax.tree.map(lambda leaf: leaf[order], ritz)
@@ -206,9 +219,10 @@ def _none(start: Params, products: int, why: str) -> Eigenpairs:
 
 
 def _held(rows: int, top: int, bottom: int) -> np.ndarray:
-    """Places of the Ritz pairs that a restart keeps: the wanted and half of the others,
-    shared out between the ends as the wanted are."""
-    extra = (rows - top - bottom) // 2
+    """Places of the Ritz pairs that a restart keeps: the wanted and a quarter of the others,
+    shared out between the ends as the wanted are. With half of them it makes as many
+    products and copies more."""
+    extra = (rows - top - bottom) // 4
     above = top + extra * top // (top + bottom)
     below = top + bottom + extra - above
     return np.concatenate([np.arange(below), np.arange(rows - above, rows)])
@@ -219,7 +233,7 @@ def _projected(
 ) -> np.ndarray:
     """T, (rows, rows) float64: kept Ritz values, their border, the tridiagonal tail."""
     k = kept.size
-    small = np.diag(np.concatenate([kept, diagonal[k:].astype(np.float64)]))
+    small = np.diag(np.concatenate([kept, diagonal[k:]]))
     if 0 < k < small.shape[0]:
         small[k, :k] = small[:k, k] = border
     places = np.arange(k, small.shape[0] - 1)
@@ -227,32 +241,43 @@ def _projected(
     return small
 
 
+_prepared = jax.jit(prepare, static_argnums=0)
+
+
 @partial(jax.jit, static_argnums=1)
-def _started(start: Params, rows: int) -> Params:
+def _started(start: Params, rows: int) -> tuple[Params, Array, Array]:
+    """The basis with its first row, and T's diagonal and what lies beside it, still 0."""
     length = trees.norm(start)
 
     def leaf(v: Array) -> Array:
         return jnp.zeros((rows + 1, *v.shape), v.dtype).at[0].set(v / length)
 
-    return jax.tree.map(leaf, start)
+    zeros = jnp.zeros((rows,), length.dtype)
+    return jax.tree.map(leaf, start), zeros, zeros
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
+@partial(jax.jit, donate_argnums=1)
 def _extend(
-    matvec: MatVec, operand: Any, vectors: Params, first: Array | int, scale: Array | float
+    product: Product,
+    vectors: Params,
+    diagonal: Array,
+    off: Array,
+    first: Array | int,
+    last: Array | int,
+    kept: Array | int,
+    scale: Array | float,
 ) -> tuple[Params, Array, Array]:
-    """Fill the rows after ``first``: (vectors, diagonal of T, what lies beside it)."""
-    product = fixed(matvec, operand)
-    sample = jax.tree.leaves(vectors)[0]
-    rows, dtype = sample.shape[0] - 1, sample.dtype
-    tiny = rows * float(np.finfo(dtype).eps)
+    """Products with the rows first .. last - 1, of which those before ``kept`` are Ritz
+    vectors: (vectors, T's diagonal, what lies beside it)."""
+    tiny = (diagonal.size) * float(np.finfo(diagonal.dtype).eps)
 
     def step(j: Array, carry: tuple[Params, Array, Array, Array]) -> Any:
         vectors, diagonal, off, scale = carry
         q = _row(vectors, j)
         w = product(q)
-        before = jnp.where(j > first, off[jnp.maximum(j - 1, 0)], 0.0)
-        w = trees.add_scaled(w, -before, _row(vectors, jnp.maximum(j - 1, 0)))
+        before = jnp.maximum(j - 1, 0)
+        coupling = jnp.where(j > kept, off[before], 0.0)
+        w = trees.add_scaled(w, -coupling, _row(vectors, before))
         alpha = trees.dot(q, w)
         w = _outside(vectors, trees.add_scaled(w, -alpha, q), j)
         beta = trees.norm(w)
@@ -269,9 +294,8 @@ def _extend(
         beta = jnp.where(ended, 0.0, beta)
         return vectors, diagonal.at[j].set(alpha), off.at[j].set(beta), scale
 
-    zeros = jnp.zeros((rows,), dtype)
-    start = (vectors, zeros, zeros, jnp.asarray(scale, dtype))
-    vectors, diagonal, off, _ = jax.lax.fori_loop(first, rows, step, start)
+    start = (vectors, diagonal, off, jnp.asarray(scale, diagonal.dtype))
+    vectors, diagonal, off, _ = jax.lax.fori_loop(first, last, step, start)
     return vectors, diagonal, off
 
 
@@ -312,12 +336,9 @@ def _compressed(vectors: Params, weights: Array) -> Params:
     return jax.tree.map(leaf, vectors)
 
 
-@partial(jax.jit, static_argnums=0)
-def _measured(
-    matvec: MatVec, operand: Any, vectors: Params, weights: Array
-) -> tuple[Params, Array, Array]:
+@jax.jit
+def _measured(product: Product, vectors: Params, weights: Array) -> tuple[Params, Array, Array]:
     """(Ritz vectors of length 1, Rayleigh quotients, |A y - theta y|), one product each."""
-    product = fixed(matvec, operand)
 
     def leaf(q: Array) -> Array:
         flat = q.reshape(q.shape[0], -1)[:-1]

@@ -1,32 +1,40 @@
 """Symmetric operators made from others: shifted, scaled, deflated.
 
 An operator is called with (operand, v), operand being what it depends on, so that one trace
-serves all operands. Many have work that does not depend on v (a forward pass, say); those
-have a method ``at`` that does it once and returns v -> A v, which is what Krylov methods
-call (`fixed`).
+serves all operands. Many have work that does not depend on v, a forward pass say. Those have
+a method ``prepare`` that does it once: (operand) -> product, product(v) = A v, where product
+is a pytree and so can be handed from one jitted program to the next. Krylov methods make
+all their products with it (`prepare`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 
 from jaxid import trees
 from jaxid.types import Array, MatVec, Params
 
-Linear: TypeAlias = Callable[[Params], Params]
-"""v -> A v."""
+Product: TypeAlias = Callable[[Params], Params]
+"""v -> A v at a fixed operand; a pytree whose leaves are all that it needs."""
 
 
-def fixed(matvec: MatVec, operand: Any) -> Linear:
-    """v -> A(operand) v, with what does not depend on v done once where the operator can."""
-    at = getattr(matvec, "at", None)
-    return partial(matvec, operand) if at is None else at(operand)
+def bound(function: Callable[..., Params], *args: Any) -> Product:
+    """v -> function(*args, v), a pytree with the arguments as leaves. Equal functions and
+    equal structures share compiled programs."""
+    partial: Any = Partial
+    return partial(function, *args)
+
+
+def prepare(matvec: MatVec, operand: Any) -> Product:
+    """The operator at an operand, with what does not depend on v done once where it can."""
+    method = getattr(matvec, "prepare", None)
+    return bound(matvec, operand) if method is None else method(operand)
 
 
 @dataclass(frozen=True)
@@ -35,15 +43,15 @@ class Shifted:
 
     inner: MatVec
 
-    def at(self, operand: tuple[Any, Array | float]) -> Linear:
+    def prepare(self, operand: tuple[Any, Array | float]) -> Product:
         """v -> A v + sigma v."""
         inner, sigma = operand
-        product = fixed(self.inner, inner)
-        return lambda v: trees.add_scaled(product(v), sigma, v)
+        return bound(_shifted, prepare(self.inner, inner), sigma)
 
     def __call__(self, operand: tuple[Any, Array | float], v: Params) -> Params:
         """One product."""
-        return self.at(operand)(v)
+        inner, sigma = operand
+        return _shifted(bound(self.inner, inner), sigma, v)
 
 
 @dataclass(frozen=True)
@@ -56,21 +64,15 @@ class Scaled:
 
     inner: MatVec
 
-    def at(self, operand: tuple[Any, Params]) -> Linear:
+    def prepare(self, operand: tuple[Any, Params]) -> Product:
         """v -> D^(1/2) A D^(1/2) v."""
         inner, d = operand
-        root = jax.tree.map(jnp.sqrt, d)
-        product = fixed(self.inner, inner)
-
-        def scaled(v: Params) -> Params:
-            inside = product(jax.tree.map(jnp.multiply, root, v))
-            return jax.tree.map(jnp.multiply, root, inside)
-
-        return scaled
+        return bound(_scaled, prepare(self.inner, inner), jax.tree.map(jnp.sqrt, d))
 
     def __call__(self, operand: tuple[Any, Params], v: Params) -> Params:
         """One product."""
-        return self.at(operand)(v)
+        inner, d = operand
+        return _scaled(bound(self.inner, inner), jax.tree.map(jnp.sqrt, d), v)
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,32 @@ class Deflated:
 
     inner: MatVec
 
-    def at(self, operand: tuple[Any, Params]) -> Linear:
+    def prepare(self, operand: tuple[Any, Params]) -> Product:
         """v -> (I - Q Q^T) A (I - Q Q^T) v."""
         inner, rows = operand
-        product = fixed(self.inner, inner)
-
-        def outside(v: Params) -> Params:
-            return trees.add_scaled(v, -1.0, combination(inner_products(rows, v), rows))
-
-        return lambda v: outside(product(outside(v)))
+        return bound(_deflated, prepare(self.inner, inner), rows)
 
     def __call__(self, operand: tuple[Any, Params], v: Params) -> Params:
         """One product."""
-        return self.at(operand)(v)
+        inner, rows = operand
+        return _deflated(bound(self.inner, inner), rows, v)
+
+
+def _shifted(product: Product, sigma: Array | float, v: Params) -> Params:
+    return trees.add_scaled(product(v), sigma, v)
+
+
+def _scaled(product: Product, root: Params, v: Params) -> Params:
+    inside = product(jax.tree.map(jnp.multiply, root, v))
+    return jax.tree.map(jnp.multiply, root, inside)
+
+
+def _deflated(product: Product, rows: Params, v: Params) -> Params:
+    return _outside(rows, product(_outside(rows, v)))
+
+
+def _outside(rows: Params, v: Params) -> Params:
+    return trees.add_scaled(v, -1.0, combination(inner_products(rows, v), rows))
 
 
 def inner_products(rows: Params, v: Params) -> Array:

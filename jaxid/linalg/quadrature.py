@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import Linear
+from jaxid.linalg.operators import Product
 from jaxid.types import Array, Params
 
 
@@ -34,7 +34,7 @@ class Tridiagonal(NamedTuple):
     length: Array
 
 
-def tridiagonal(product: Linear, steps: int, start: Params) -> Tridiagonal:
+def tridiagonal(product: Product, steps: int, start: Params) -> Tridiagonal:
     """The three-term recurrence of ``steps`` products from a start of any length; pure.
 
     A start of zero, or a Krylov space that ends, is followed by entries of 0, whose nodes

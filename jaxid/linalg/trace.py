@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from jaxid import trees
-from jaxid.linalg.operators import fixed
+from jaxid.linalg.operators import prepare
 from jaxid.types import Array, Estimate, Key, MatVec, Params
 
 PROBES = 32
@@ -119,7 +119,7 @@ def _error(samples: np.ndarray) -> float:
 def _probe(
     matvec: MatVec, together: int, operand: Any, like: Params, keys: Key
 ) -> tuple[Array, Array]:
-    product = fixed(matvec, operand)
+    product = prepare(matvec, operand)
 
     def one(key: Key) -> tuple[Array, Array]:
         z = trees.signs_like(key, like)

@@ -39,7 +39,7 @@ def test_every_matrix_of_every_case_equals_its_definition(name, matrix):
         product = curvature_product(problem, matrix, chunk=5)
         close(oracles.columns(product, (params, data), params), expected)
         # The same by what is kept from one forward pass for many products.
-        many = jax.jit(lambda operand, v: product.at(operand)(v))
+        many = jax.jit(lambda operand, v: product.prepare(operand)(v))
         v = trees.random_like(jax.random.key(1), params)
         close(oracles.flat(many((params, data), v)), expected @ oracles.flat(v))
 
