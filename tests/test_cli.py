@@ -16,6 +16,7 @@ import jaxid
 from jaxid import cli
 from jaxid.commands import data as data_command
 from jaxid.commands import explain as explain_command
+from jaxid.commands import spectrum as spectrum_command
 from jaxid.commands import train as train_command
 from jaxid.data import idx, mnist, network
 from jaxid.diagnosis import explain as explaining
@@ -25,6 +26,7 @@ from jaxid.training.run import Runner
 
 OPTIONS = {
     "explain": explain_command.ExplainOptions,
+    "spectrum": spectrum_command.SpectrumOptions,
     "train": train_command.TrainOptions,
     "data": data_command.DataOptions,
 }
@@ -83,9 +85,9 @@ def test_wrong_input_is_one_line_and_writes_nothing(refused, command, flags, wor
 
 
 def test_no_command_and_unknown_commands_name_those_that_exist(refused):
-    refused([], "explain, train or data")
-    refused(["explian"], "explian", "explain, train or data")
-    refused(["--depth", "3"], "--depth", "explain, train or data")
+    refused([], "explain, spectrum, train or data")
+    refused(["explian"], "explian", "explain, spectrum, train or data")
+    refused(["--depth", "3"], "--depth", "explain, spectrum, train or data")
 
 
 def test_flags_of_explain_alone_are_checked_too(refused):
@@ -296,3 +298,68 @@ def test_a_fault_of_jaxids_own_is_not_dressed_up_as_the_users(monkeypatch, tmp_p
     monkeypatch.setattr(train_command, "load_data", fault)
     with pytest.raises(RuntimeError, match="a fault"):
         cli.main(["train", *TINY, "--out", str(tmp_path / "out")])
+
+
+SMALL = ["--steps", "8", "--probes", "2", "--trace-probes", "4", "--top", "2", "--bottom", "1"]
+MINE = """
+import numpy as np, optax
+from flax import linen
+import jaxid
+
+x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+problem = jaxid.Problem(model=linen.Dense(3), train=(x, None), optimizer=optax.adam(1e-2),
+                        batch_size=10, epochs=2)
+"""
+
+
+def spectrum_record(folder):
+    assert (folder / "spectrum.npz").is_file()
+    return json.loads((folder / "spectrum.json").read_text())
+
+
+def test_spectrum_from_initialisation_writes_json_arrays_and_figures(capsys, tmp_path):
+    out = tmp_path / "out"
+    argv = ["spectrum", *TINY, "--depth", "2", *SMALL, "--out", str(out)]
+    assert cli.main(argv) == 0
+    record = spectrum_record(out)
+    assert [p["name"] for p in record["points"]] == ["init"] and record["along"] is None
+    assert record["problem"]["depth"] == 2 and record["provenance"]["seeds"] == [0, 1]
+    figures = {path.stem for path in (out / "figures").iterdir()}
+    assert {"density", "layer_spectra", "optimizer_limit"} <= figures
+    printed = capsys.readouterr().out
+    assert "At the start: loss" in printed and "Gauss-Newton part" in printed
+
+
+def test_spectrum_of_a_checkpoint_has_its_settings(tmp_path):
+    trained, out = tmp_path / "trained", tmp_path / "out"
+    assert cli.main(["train", *TINY, "--output-activation", "tanh", "--out", str(trained)]) == 0
+    assert cli.main(["spectrum", "--checkpoint", str(trained), *SMALL, "--out", str(out)]) == 0
+    record = spectrum_record(out)
+    assert record["problem"]["output_activation"] == "tanh"
+    point = record["points"][0]
+    assert point["name"] == "checkpoint" and point["step"] == 4
+    end = json.loads((trained / "run.json").read_text())["seeds"][0]["train_loss_end"]
+    assert np.isclose(point["loss"], end, rtol=1e-5)
+
+
+def test_spectrum_of_a_problem_of_one_s_own_along_training(tmp_path, capsys):
+    file, out = tmp_path / "mine.py", tmp_path / "out"
+    file.write_text(MINE)
+    argv = ["spectrum", f"{file}:problem", *SMALL, "--seeds", "2", "--along", "--looks", "3"]
+    assert cli.main([*argv, "--out", str(out)]) == 0
+    record = spectrum_record(out)
+    assert record["problem"] == {"file": "mine.py:problem"}
+    assert [p["name"] for p in record["points"]] == ["init", "end"]
+    assert record["points"][1]["parameters"] == 12
+    assert [p["epoch"] for p in record["along"]["points"]] == [0, 1, 2]
+    assert len(record["along"]["points"][0]["seeds"]) == 2
+    assert (out / "figures" / "along_training.png").is_file()
+    assert "Along training" in capsys.readouterr().out
+
+
+def test_spectrum_refuses_what_cannot_be(refused, tmp_path):
+    refused(["spectrum", "nowhere.py:p"], "there is no file")
+    refused(["spectrum", "--checkpoint", str(tmp_path)], "holds no run.json")
+    refused(["spectrum", "--checkpoint", "x", "--along"], "--along")
+    refused(["spectrum", "--top", "0"], "--top is 0")
+    refused(["spectrum", "--memory-gib", "0"], "--memory-gib")

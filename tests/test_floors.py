@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("experiment",),
     ("diagnosis",),
     ("plot", "report"),
-    ("api", "parsing"),
+    ("api", "parsing", "loading"),
     ("commands", ""),  # "" is jaxid/__init__.py, which shows the api to the outside
     ("cli",),
     ("__main__",),

@@ -8,7 +8,6 @@ small enough matrix gets too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,9 +19,10 @@ from jaxid.curvature.excess import Excess, quadratic_excess
 from jaxid.errors import InputError
 from jaxid.linalg.density import Density, spectral_density
 from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import Trace, hutchinson
 from jaxid.prng import role_key
-from jaxid.types import Key, MatVec, Params
+from jaxid.types import Estimate, Key, MatVec, Params
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class Survey(NamedTuple):
       name: which matrix.
       order: its order.
       dtype: the arithmetic's.
+      effort: what was asked for.
       ends: both ends; the first value is the largest eigenvalue, the last the least.
       trace: tr A and tr A^2.
       density: None if none was asked for.
@@ -89,11 +90,22 @@ class Survey(NamedTuple):
     name: str
     order: int
     dtype: str
+    effort: Effort
     ends: Eigenpairs
     trace: Trace
     density: Density | None
     excess: Excess | None
     exact: Exact | None
+
+    @property
+    def stable_rank(self) -> Estimate:
+        """tr A^2 / max lambda^2, |A|_F^2 over |A|^2, with the error of tr A^2."""
+        square = self.trace.square
+        if square.value is None or square.error is None or not self.ends.scale:
+            return Estimate(None, None, False, "A is 0 or not finite")
+        size = self.ends.scale**2
+        ends = bool(self.ends.converged[0] and self.ends.converged[-1])
+        return Estimate(square.value / size, square.error / size, ends, square.method)
 
 
 def survey(
@@ -107,7 +119,6 @@ def survey(
     gradient: Params | None = None,
     exact: Exact | None = None,
     start: Params | None = None,
-    advance: Callable[[str], None] = lambda note: None,
 ) -> Survey:
     """Measure one matrix.
 
@@ -121,9 +132,10 @@ def survey(
       gradient: the loss's, for `Survey.excess`.
       exact: all eigenvalues, if they are at hand.
       start: of the ends; random if None.
-      advance: called after each of the parts with its name.
     """
     key = role_key(key, name)
+    # One forward pass, and one program for it, for all of the methods.
+    matvec, operand = applied, prepared(matvec, operand)
     order = trees.size(like)
     top, bottom = effort.wanted(order)
     ends = eigenpairs(
@@ -135,9 +147,7 @@ def survey(
         restarts=effort.restarts,
         tolerance=effort.tolerance,
     )
-    advance("ends")
     trace = hutchinson(matvec, operand, like, role_key(key, "trace"), probes=effort.trace_probes)
-    advance("trace")
     density = None
     if effort.probes:
         density = spectral_density(
@@ -148,10 +158,8 @@ def survey(
             steps=min(effort.steps, max(2, order)),
             probes=effort.probes,
         )
-    advance("density")
     excess = None
     if gradient is not None:
         excess = quadratic_excess(matvec, operand, gradient, steps=effort.steps)
-    advance("gradient")
     dtype = str(jax.tree.leaves(like)[0].dtype)
-    return Survey(name, order, dtype, ends, trace, density, excess, exact)
+    return Survey(name, order, dtype, effort, ends, trace, density, excess, exact)

@@ -4,9 +4,12 @@ The mean over random z of length 1 of z's spectral measure (`jaxid.linalg.quadra
 density (1/p) sum_i delta(lambda_i) of an operator of order p; its spread over z is the
 standard error (Ubaru, Chen and Saad 2017).
 
-What the quadrature can't tell apart: eigenvalues closer than about the spectrum's width over
-the number of products away from the ends, and around zero whatever is below rounding
-(`Density.floor`).
+What k products can't tell apart: eigenvalues closer than about (pi / k) sqrt((x - a)(b - x))
+at x inside a spectrum [a, b], and (pi / 2k)^2 (b - a) at its ends, the spacing of Chebyshev
+nodes (Weisse et al. 2006, section II.C, for the kernel polynomial method). One node then
+stands for all that are nearer, so a node that is small is not an eigenvalue that is small:
+what lies within that of zero is not told from zero (`Density.blur`). Lanczos resolves
+eigenvalues that stand alone better than that.
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ class Density(NamedTuple):
       nodes: (probes, k) Ritz values, ascending, float64.
       weights: (probes, k), each row summing to 1.
       order: p, the operator's order: p times a weight counts eigenvalues.
-      floor: k eps max|theta|, what rounding in the arithmetic used makes of zero: nodes
-        within it are not told from 0.
+      floor: k eps max|theta|, what rounding in the arithmetic used makes of zero.
+      blur: what is not told from zero: the spacing of nodes there, at least ``floor``.
       resolution: mean Wasserstein-1 distance between the quadratures of k and of k / 2
         products, over the width of the spectrum; 0 where it is below ``floor``.
       converged: whether that is at most the tolerance.
@@ -47,6 +50,7 @@ class Density(NamedTuple):
     weights: np.ndarray
     order: int
     floor: float
+    blur: float
     resolution: float
     converged: bool
     method: str
@@ -106,7 +110,7 @@ def spectral_density(
     eps = float(np.finfo(diagonals.dtype).eps)
     if not (np.isfinite(diagonals).all() and np.isfinite(offs).all()):
         empty = np.zeros((probes, 0))
-        return Density(empty, empty, order, 0.0, np.inf, False, "the operator is not finite")
+        return Density(empty, empty, order, 0.0, 0.0, np.inf, False, "the operator is not finite")
     found = [quadrature(d, b) for d, b in zip(diagonals, offs, strict=True)]
     halves = [quadrature(d[: steps // 2], b) for d, b in zip(diagonals, offs, strict=True)]
     nodes, weights = (np.stack(part) for part in zip(*found, strict=True))
@@ -120,7 +124,15 @@ def spectral_density(
     how = f"stochastic Lanczos quadrature, {probes} probes of {steps} products"
     if not settled:
         how += f": half of them give another density by {resolution:.2g} of its width"
-    return Density(nodes, weights, order, floor, resolution, settled, how)
+    blur = max(floor, spacing_at_zero(float(nodes.min()), float(nodes.max()), steps))
+    return Density(nodes, weights, order, floor, blur, resolution, settled, how)
+
+
+def spacing_at_zero(low: float, high: float, steps: int) -> float:
+    """The spacing of ``steps`` Chebyshev nodes of [low, high] where it is nearest to zero."""
+    inside = max(-low, 0.0) * max(high, 0.0)
+    width = high - low
+    return max(np.pi / steps * inside**0.5, (np.pi / (2 * steps)) ** 2 * width)
 
 
 def _mean_and_error(samples: np.ndarray) -> tuple[float, float | None]:

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import Product, combination, inner_products, prepare
+from jaxid.linalg.operators import Product, combination, inner_products, prepared
 from jaxid.types import Array, Estimate, MatVec, Params
 
 LEAST_BASIS = 24
@@ -166,7 +166,7 @@ def eigenpairs(
     length = float(trees.norm(start))
     if not 0 < length < np.inf:
         return _none(start, 0, "the start vector is zero or not finite")
-    product = _prepared(matvec, operand)
+    product = prepared(matvec, operand)
     vectors, diagonal, off = _started(start, rows)
     kept, border, filled = np.zeros(0), np.zeros(0), 0
     products, scale, restart = 0, 0.0, 0
@@ -239,9 +239,6 @@ def _projected(
     places = np.arange(k, small.shape[0] - 1)
     small[places, places + 1] = small[places + 1, places] = off[places]
     return small
-
-
-_prepared = jax.jit(prepare, static_argnums=0)
 
 
 @partial(jax.jit, static_argnums=1)

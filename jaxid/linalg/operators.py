@@ -37,6 +37,16 @@ def prepare(matvec: MatVec, operand: Any) -> Product:
     return bound(matvec, operand) if method is None else method(operand)
 
 
+def applied(product: Product, v: Params) -> Params:
+    """(product, v) -> product(v): a prepared product as an operator whose operand it is, for
+    several methods to share it."""
+    return product(v)
+
+
+prepared: Any = jax.jit(prepare, static_argnums=0)
+"""`prepare` as one compiled program."""
+
+
 @dataclass(frozen=True)
 class Shifted:
     """((operand, sigma), v) -> A v + sigma v."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import matplotlib as mpl
-
 from jaxid.plot import (
     budget,
     dead_units,
@@ -23,7 +21,7 @@ from jaxid.plot import (
     stability,
     two_solutions,
 )
-from jaxid.plot.style import Arrays, Caption, Draw, Record
+from jaxid.plot.style import DPI, Arrays, Caption, Draw, Record, save
 
 _MODULES = {
     "loss_curves": loss_curves,
@@ -40,7 +38,6 @@ FIGURES: Mapping[str, Draw] = {name: module.draw for name, module in _MODULES.it
 """Every figure by name, in reading order."""
 CAPTIONS: Mapping[str, Caption] = {name: module.caption for name, module in _MODULES.items()}
 """What to see in each; to be called only where the figure exists."""
-DPI = 150
 
 
 def draw(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
@@ -54,18 +51,7 @@ def draw(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
     Returns:
       Name -> the PNG's path, in reading order.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for name, function in FIGURES.items():
-        figure = function(record, arrays)
-        if figure is None:
-            continue
-        paths[name] = folder / f"{name}.png"
-        figure.savefig(paths[name], dpi=DPI)
-        # No date and no random ids, so that the same record gives the same file.
-        with mpl.rc_context({"svg.hashsalt": name}):
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    return paths
+    return save(FIGURES, record, arrays, folder)
 
 
 def captions(record: Record, arrays: Arrays, names: Iterable[str]) -> dict[str, str]:

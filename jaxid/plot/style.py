@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -42,6 +44,27 @@ SMALL, NORMAL, LARGE = 8.5, 9.5, 12.0
 """Points."""
 _CHARACTERS = 70
 """Of a bold title of LARGE size on one line of WIDTH."""
+
+
+DPI = 150
+
+
+def save(
+    figures: Mapping[str, Draw], record: Record, arrays: Arrays, folder: Path
+) -> dict[str, Path]:
+    """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for name, function in figures.items():
+        figure = function(record, arrays)
+        if figure is None:
+            continue
+        paths[name] = folder / f"{name}.png"
+        figure.savefig(paths[name], dpi=DPI)
+        # No date and no random ids, so that the same record gives the same file.
+        with mpl.rc_context({"svg.hashsalt": name}):
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    return paths
 
 
 class End(NamedTuple):

@@ -21,7 +21,7 @@ LISTED = "non_finite_values"
 REASON = "JSON has no such number"
 
 
-def write_json(record: Record, folder: Path) -> Path:
+def write_json(record: Record, folder: Path, name: str = NAME) -> Path:
     """Write the record; floats have all their digits (repr), so they read back equal."""
     plain = as_json(record)
     lost = [
@@ -32,7 +32,7 @@ def write_json(record: Record, folder: Path) -> Path:
         plain = {**plain, LISTED: lost}
     for entry in lost:
         _put(plain, entry["path"], None)
-    path = folder / NAME
+    path = folder / name
     path.write_text(
         json.dumps(plain, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
     )

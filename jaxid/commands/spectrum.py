@@ -1,0 +1,223 @@
+"""``jaxid spectrum``: the curvature of a network, at a point and along training."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from jaxid.commands.output import check_out
+from jaxid.curvature.survey import Effort
+from jaxid.diagnosis.along_training import SHARE, follow_training, plan_following
+from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point
+from jaxid.errors import InputError
+from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
+from jaxid.loading import load_problem
+from jaxid.parsing import parse, spec_of
+from jaxid.plot.curvature import draw_curvature
+from jaxid.problem import Problem
+from jaxid.provenance import provenance
+from jaxid.report.curvature import print_curvature
+from jaxid.report.json_file import write_json
+from jaxid.training.checkpoint import load_state
+from jaxid.training.layout import choose_layout
+from jaxid.training.loop import TrainState
+from jaxid.training.progress import Reporter, terminal
+from jaxid.training.run import Runner
+
+EXAMPLES = 10_000
+"""Examples by default, at most."""
+
+
+@dataclass(frozen=True)
+class SpectrumOptions(IdentitySpec):
+    """Every field of the spec; where to look, and how hard."""
+
+    seeds: int = 1
+    """Number of seeds to follow along training; the spectra are of the first."""
+    checkpoint: Path | None = None
+    """Folder that `jaxid train` wrote: look at its first seed, with its own settings."""
+    along: bool = False
+    """Train, look along the way, and at the end too."""
+    looks: int | None = None
+    """Looks along training, start and end included; 8, or as many as --share allows."""
+    share: float = SHARE
+    """Arithmetic of these looks over that of the training."""
+    top: int = 10
+    """Largest eigenvalues of the Hessian."""
+    bottom: int = 3
+    """Smallest eigenvalues of the Hessian."""
+    restarts: int = 24
+    """How often the Krylov basis may be filled again."""
+    tolerance: float = 1e-4
+    """Residual over the largest |eigenvalue| at which an eigenvalue has converged."""
+    steps: int = 60
+    """Products of each density probe."""
+    probes: int = 4
+    """Density probes."""
+    trace_probes: int = 16
+    """Probes of the trace."""
+    exact_order: int = EXACT_ORDER
+    """Parameters up to which every eigenvalue is computed, in float64."""
+    use_examples: int | None = None
+    """Training examples that the loss is over, the first so many; 10,000 at most if not
+    given."""
+    memory_gib: float = 2.0
+    """Memory for passes over the examples, in GiB."""
+    layers: bool = True
+    """Whether to look at every layer's own block."""
+    out: Path = Path("runs/spectrum")
+    """Folder for spectrum.json, spectrum.npz and figures."""
+    overwrite: bool = False
+    """Write into a folder that is not empty."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.effort()
+        if self.checkpoint is not None and self.along:
+            raise InputError("--along trains anew, and --checkpoint is trained; give one of them")
+        if self.use_examples is not None and self.use_examples < 1:
+            raise InputError(f"--use-examples is {self.use_examples}; it must be 1 or more")
+        if not self.memory_gib > 0:
+            raise InputError(f"--memory-gib is {self.memory_gib}; give a positive number")
+
+    def effort(self) -> Effort:
+        """How much to measure."""
+        return Effort(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Effort)})
+
+
+@dataclass(frozen=True)
+class Place:
+    """What to look at.
+
+    Attributes:
+      problem, runner: the network and its compiled training.
+      spec: the record of the problem.
+      seeds: of the states.
+      states: stacked states to look at.
+      name: of the point.
+      residual: whether the network has skip connections.
+    """
+
+    problem: Problem
+    runner: Runner
+    spec: dict[str, Any]
+    seeds: list[int]
+    states: TrainState
+    name: str
+    residual: bool
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse, check, measure, save, draw, print."""
+    description = (
+        "jaxid spectrum [FILE.py:NAME] [options]: the curvature of the identity problem's network, "
+        "or of a Problem of your own. Both ends of the spectrum with residual bounds, its "
+        "density, traces, effective condition number, what the optimizer sees of it, each "
+        "layer's block; with --along also on the way through training."
+    )
+    target, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    options = parse(SpectrumOptions, rest, "jaxid spectrum", description)
+    if target is not None and options.checkpoint is not None:
+        raise InputError(f"{target} and --checkpoint are both given; look at one of them")
+    check_out(options.out, options.overwrite)
+    notes = Console(stderr=True)
+    reporter = terminal(notes)
+    place = _place(target, options, notes)
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    record, arrays = measure(options, place, reporter)
+    seconds = round(time.perf_counter() - clock, 2)
+    record |= {"provenance": provenance(place.seeds, started, seconds)}
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(record, options.out, "spectrum.json")
+    named: Any = {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(options.out / "spectrum.npz", **named)
+    draw_curvature(record, arrays, options.out / "figures")
+    print_curvature(record)
+    print(f"\ndata: {options.out / 'spectrum.json'}   figures: {options.out / 'figures'}")
+    return 0
+
+
+def measure(
+    options: SpectrumOptions, place: Place, reporter: Reporter
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record, and the arrays behind the figures."""
+    used = min(place.problem.examples, options.use_examples or EXAMPLES)
+    runner = place.runner
+    data = (runner.x[:used], None if runner.y is None else runner.y[:used])
+    memory = int(options.memory_gib * 2**30)
+    look = Look(options.effort(), options.exact_order, memory, options.layers)
+    points: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    states, along = place.states, None
+    names = [place.name]
+    if options.along:
+        following = plan_following(place.problem, looks=options.looks, share=options.share)
+        # The states are consumed by training.
+        kept = jax.tree.map(jnp.copy, states)
+        along, end = follow_training(
+            runner, place.seeds, following, memory=memory, reporter=reporter
+        )
+        names, stages = ["init", "end"], [kept, end]
+    else:
+        stages = [states]
+    for name, stage in zip(names, stages, strict=True):
+        first = jax.tree.map(lambda leaf: leaf[0], stage)
+        point, found = examine_point(
+            place.problem, first, data, name, look, residual=place.residual, reporter=reporter
+        )
+        points.append(point)
+        arrays |= found
+    return {
+        "schema": 1,
+        "problem": place.spec,
+        "examples": {"used": used, "of": place.problem.examples},
+        "points": points,
+        "along": along,
+    }, arrays
+
+
+def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Place:
+    if target is not None:
+        problem = load_problem(target)
+        runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
+        states = runner.init(options.seed_list)
+        shown = {"file": target.rpartition("/")[2]}
+        return Place(problem, runner, shown, options.seed_list, states, "init", False)
+    spec = spec_of(IdentitySpec, options)
+    if options.checkpoint is not None:
+        spec = _spec_of_checkpoint(options.checkpoint, options)
+    dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
+    spec = spec.resolved(dataset)
+    problem = build_problem(spec, dataset)
+    check_memory(problem, spec.seeds)
+    runner = build_runner(spec, problem)
+    states, name = runner.init(spec.seed_list), "init"
+    if options.checkpoint is not None:
+        states, name = load_state(options.checkpoint, states), "checkpoint"
+    return Place(problem, runner, spec.as_json(), spec.seed_list, states, name, spec.residual)
+
+
+def _spec_of_checkpoint(folder: Path, options: SpectrumOptions) -> IdentitySpec:
+    """The spec that a folder of `jaxid train` was trained with."""
+    try:
+        saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["problem"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"--checkpoint {folder} holds no run.json of jaxid train; name its --out folder"
+        ) from None
+    known = {f.name for f in dataclasses.fields(IdentitySpec)}
+    fields = {name: value for name, value in saved.items() if name in known}
+    if fields.get("degrees_of_freedom") is None:
+        fields["degrees_of_freedom"] = float("inf")
+    return IdentitySpec(**(fields | {"mnist_dir": options.mnist_dir}))

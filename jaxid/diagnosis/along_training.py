@@ -1,0 +1,228 @@
+"""Curvature along training: sharpness, what the optimizer sees of it, and its limit.
+
+At chosen epochs, for every seed: the Hessian's largest eigenvalue (sharpness), the largest of
+R^(1/2) H R^(1/2) beside the limit of the optimizer's own update, the trace, and the
+effective condition number of what is left. Each Krylov iteration starts from the last point's
+eigenvector, and the examples are as many as keep the whole within a share of the training's
+arithmetic, so that the shape of the loss can be watched without paying for it twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid import trees
+from jaxid.curvature.excess import quadratic_excess
+from jaxid.curvature.matrices import curvature_product
+from jaxid.curvature.products import MEMORY, CurvatureProduct
+from jaxid.diagnosis.curvature import loss_and_gradient
+from jaxid.errors import InputError
+from jaxid.linalg.lanczos import Eigenpairs, eigenpairs
+from jaxid.linalg.operators import Scaled
+from jaxid.linalg.trace import hutchinson
+from jaxid.prng import role_key, seed_key
+from jaxid.problem import Problem
+from jaxid.stepping import effective_rates
+from jaxid.theory.thresholds import stability_limit
+from jaxid.training.loop import Anneal, TrainState
+from jaxid.training.progress import SILENT, Reporter
+from jaxid.training.run import Runner
+from jaxid.types import Array, Estimate, Params
+
+Record = dict[str, Any]
+SHARE = 0.1
+"""Arithmetic of the looks over that of the training, by default."""
+LOOKS = 8
+PRODUCTS = 64
+"""Hessian-vector products of one look at one seed, about: two warm-started eigenvalues, the
+trace, the gradient's measure."""
+STEP_PASSES, PRODUCT_PASSES = 3.0, 4.0
+"""Forward passes that a training step and a product cost, about."""
+LEAST_EXAMPLES = 64
+TRACE_PROBES = 4
+GRADIENT_STEPS = 32
+TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Following:
+    """When and on what to look.
+
+    Attributes:
+      epochs: looks before these epochs; the last may be the number of epochs, the end.
+      examples: of the training set, the first so many.
+      share: planned arithmetic of the looks over that of the training.
+    """
+
+    epochs: tuple[int, ...]
+    examples: int
+    share: float
+
+
+def plan_following(
+    problem: Problem, *, looks: int | None = None, share: float = SHARE, examples: int | None = None
+) -> Following:
+    """Evenly spaced looks, and as many examples as the share of the training's cost allows;
+    fewer looks, unless they are given, where that would be under 64. Very short runs cost
+    more; ``share`` says so.
+
+    Args:
+      problem: its epochs, steps and examples.
+      looks: how many, the start and the end included; 8, or as few as the share asks for, if
+        None.
+      share: of the training's arithmetic, 10 % by default.
+      examples: take so many instead; the share is then what that costs.
+
+    Raises:
+      InputError: for fewer than two looks, or a share that is not positive.
+    """
+    if not share > 0 or (looks is not None and looks < 2):
+        raise InputError(f"{looks} looks at a share of {share}; use 2 or more, and a share above 0")
+    training = STEP_PASSES * problem.epochs * problem.steps_per_epoch * problem.batch_size
+
+    def affordable(looks: int) -> int:
+        return int(share * training / (PRODUCT_PASSES * PRODUCTS * looks))
+
+    chosen, looks = looks, min(looks or LOOKS, problem.epochs + 1)
+    # Fewer looks before too few examples.
+    while chosen is None and looks > 2 and examples is None and affordable(looks) < LEAST_EXAMPLES:
+        looks -= 1
+    at = np.linspace(0, problem.epochs, looks).round().astype(int)
+    if examples is None:
+        examples = max(LEAST_EXAMPLES, affordable(looks))
+    examples = min(problem.examples, examples)
+    planned = PRODUCT_PASSES * PRODUCTS * looks * examples / training
+    return Following(tuple(at.tolist()), examples, planned)
+
+
+def follow_training(
+    runner: Runner,
+    seeds: Sequence[int],
+    following: Following,
+    *,
+    memory: int = MEMORY,
+    reporter: Reporter = SILENT,
+) -> tuple[Record, TrainState]:
+    """Train those seeds and look at their curvature on the way.
+
+    Args:
+      runner: of the problem.
+      seeds: which.
+      following: from `plan_following`.
+      memory: bytes that passes over the examples may hold.
+      reporter: progress.
+
+    Returns:
+      (the record, the end states, stacked). A seed that is no longer finite has no values
+      from then on.
+    """
+    problem = runner.problem
+    data = (
+        runner.x[: following.examples],
+        None if runner.y is None else runner.y[: following.examples],
+    )
+    states, stop = runner.init(seeds), problem.steps_per_epoch
+    still = Anneal(*(jnp.asarray(v, jnp.int32) for v in Anneal()))
+    product = curvature_product(problem).within(memory, _seed(states, 0).params, data)
+    starts: list[dict[str, Params]] = [{} for _ in seeds]
+    points: list[Record] = []
+    training = looking = 0.0
+    with reporter.task("training and looking", problem.epochs + len(following.epochs)) as task:
+        for epoch in range(problem.epochs + 1):
+            if epoch in following.epochs:
+                began = time.perf_counter()
+                limit = _limit(problem, _seed(states, 0))
+                rows = [
+                    _look(problem, product, _seed(states, k), data, seed, starts[k], limit)
+                    for k, seed in enumerate(seeds)
+                ]
+                looking += time.perf_counter() - began
+                points.append({"epoch": epoch, "step": epoch * stop, "seeds": rows})
+                task.advance(1, f"looked before epoch {epoch + 1}")
+            if epoch < problem.epochs:
+                began = time.perf_counter()
+                states, losses = runner.steps(states, epoch, 0, stop, still)
+                jax.tree.map(lambda leaf: leaf.block_until_ready(), states.params)
+                training += time.perf_counter() - began
+                task.advance(1, f"loss {float(jnp.mean(losses.train)):.4g}")
+    record = {
+        "epochs": list(following.epochs),
+        "examples": following.examples,
+        "share_planned": following.share,
+        "seconds": {"training": training, "looking": looking},
+        "points": points,
+    }
+    return record, states
+
+
+def _seed(states: TrainState, index: int) -> TrainState:
+    return jax.tree.map(lambda leaf: leaf[index], states)
+
+
+def _look(
+    problem: Problem,
+    product: CurvatureProduct,
+    state: TrainState,
+    data: tuple[Array, Array | None],
+    seed: int,
+    starts: dict[str, Params],
+    limit: Estimate,
+) -> Record:
+    """One seed at one point; ``starts`` keeps the eigenvectors for the next one."""
+    params, key = state.params, role_key(seed_key(seed), "following")
+    loss, gradient = loss_and_gradient(problem, params, data)
+    if not (np.isfinite(float(loss)) and np.isfinite(float(trees.norm(gradient)))):
+        none = Estimate(None, None, False, "the seed is no longer finite")._asdict()
+        names = ("sharpness", "preconditioned", "limit", "trace", "effective_kappa")
+        return {"seed": seed, "loss": None} | dict.fromkeys(names, none)
+    operand = (params, data)
+    top = _largest(product, operand, params, role_key(key, "sharpness"), starts, "plain")
+    trace = hutchinson(product, operand, params, role_key(key, "trace"), probes=TRACE_PROBES)
+    excess = quadratic_excess(product, operand, gradient, steps=GRADIENT_STEPS)
+    seen = limit
+    if int(state.step) > 0:
+        rates = effective_rates(problem.optimizer, state.opt_state, params)
+        seen = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
+        if rates.elementwise:
+            positive = jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates.tree)
+            scaled = (operand, positive)
+            name = role_key(key, "preconditioned")
+            seen = _largest(Scaled(product), scaled, params, name, starts, "scaled").estimate(0)
+    return {
+        "seed": seed,
+        "loss": float(loss),
+        "sharpness": top.estimate(0)._asdict(),
+        "preconditioned": seen._asdict(),
+        "limit": limit._asdict(),
+        "trace": trace.trace._asdict(),
+        "effective_kappa": excess.effective_kappa._asdict(),
+    }
+
+
+def _limit(problem: Problem, state: TrainState) -> Estimate:
+    """The optimizer's limit at a step; it depends on no seed."""
+    if int(state.step) == 0:
+        return Estimate(None, None, False, "before the first step there is no P")
+    return stability_limit(problem.optimizer, state.opt_state, state.params)
+
+
+def _largest(
+    matvec: Any, operand: Any, like: Params, key: jax.Array, starts: dict[str, Params], name: str
+) -> Eigenpairs:
+    """The largest eigenvalue, from the last point's eigenvector plus a little of everything."""
+    start = trees.random_like(key, like)
+    if name in starts:
+        # Unit vector and a random one of a tenth of its length: new directions can show.
+        share = 0.1 / float(trees.norm(start))
+        start = trees.add_scaled(starts[name], share, start)
+    found = eigenpairs(matvec, operand, start, top=1, basis=12, restarts=6, tolerance=TOLERANCE)
+    if found.values.size:
+        starts[name] = jax.tree.map(lambda leaf: leaf[0], found.vectors)
+    return found

@@ -1,0 +1,54 @@
+"""A user's own Problem out of a Python file: FILE.py:NAME."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import traceback
+from pathlib import Path
+
+from jaxid.errors import InputError
+from jaxid.problem import Problem
+
+
+def load_problem(target: str) -> Problem:
+    """Run the file and take the Problem of that name, or call it if it makes one.
+
+    Args:
+      target: ``path/to/file.py:NAME``; NAME is a `Problem` or a function without arguments
+        that returns one. The file's folder is importable while it runs.
+
+    Raises:
+      InputError: one line, for a missing file, a name that is not there, anything that is no
+        Problem, or a file that fails; the last names the line that did.
+    """
+    path_text, colon, name = target.rpartition(":")
+    path = Path(path_text)
+    if not colon or path.suffix != ".py":
+        raise InputError(f"{target} is not FILE.py:NAME; name a file and a Problem in it")
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; give the path of the file with the Problem")
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        names = runpy.run_path(str(path), run_name="jaxid_problem")
+        if name not in names:
+            known = [n for n, value in names.items() if isinstance(value, Problem)]
+            there = f"it has {', '.join(known)}" if known else "it has no Problem at all"
+            raise InputError(f"{path} has no {name}; {there}")
+        found = names[name]
+        if not isinstance(found, Problem) and callable(found):
+            found = found()
+    except InputError:
+        raise
+    except Exception as failed:  # noqa: BLE001 - whatever a user's file raises
+        # The user's line, not jaxid's: the last frame in their file.
+        frames = traceback.extract_tb(failed.__traceback__)
+        lines = [f.lineno for f in frames if Path(f.filename).name == path.name]
+        where = f" at line {lines[-1]}" if lines else ""
+        message = str(failed).splitlines()[0] if str(failed) else ""
+        raise InputError(f"{path} failed{where}: {type(failed).__name__}: {message}") from None
+    finally:
+        sys.path.pop(0)
+    if not isinstance(found, Problem):
+        raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
+    return found

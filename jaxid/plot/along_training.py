@@ -1,0 +1,102 @@
+"""Sharpness, what the optimizer sees of it and its limit, along training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxid.plot.style import BLUE, GREY, ORANGE, RED, Arrays, Record, new_figure, note, plain
+from jaxid.wording import number
+
+PANELS = (
+    ("loss", "loss on these examples", GREY),
+    ("sharpness", "sharpness", BLUE),
+    ("preconditioned", "rate times curvature", ORANGE),
+    ("effective_kappa", "kappa for 99 % of what is left", BLUE),
+)
+
+
+def values(along: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """((points, seeds) values, NaN where there is none; the same, whether converged)."""
+
+    def one(row: Record) -> Any:
+        found = row[name]
+        return found if isinstance(found, dict) else {"value": found, "converged": True}
+
+    rows = [[one(row) for row in point["seeds"]] for point in along["points"]]
+    numbers = [[np.nan if e["value"] is None else e["value"] for e in row] for row in rows]
+    return np.array(numbers, float), np.array([[e["converged"] for e in row] for row in rows])
+
+
+def draw(record: Record, arrays: Arrays) -> Figure | None:
+    """Four panels over the epochs, one line for each seed; None without looks."""
+    del arrays
+    along = record.get("along")
+    if not along:
+        return None
+    figure = new_figure(6.0, _title(along))
+    epochs = np.array([point["epoch"] for point in along["points"]])
+    for axes, (name, label, colour) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        found, converged = values(along, name)
+        plain(axes, "epoch", label)
+        if not np.isfinite(found).any():
+            note(axes, 0.5, 0.5, "none", GREY, ha="center")
+            continue
+        _lines(axes, epochs, found, converged, colour)
+        if name == "preconditioned":
+            limit = values(along, "limit")[0]
+            if np.isfinite(limit).any():
+                height = float(np.nanmax(limit))
+                axes.axhline(height, color=RED, lw=1.2)
+                axes.text(
+                    0.99,
+                    height,
+                    f"limit {number(height)}",
+                    color=RED,
+                    fontsize=8.5,
+                    ha="right",
+                    va="bottom",
+                    transform=axes.get_yaxis_transform(),
+                )
+    return figure
+
+
+def _lines(
+    axes: Axes, epochs: np.ndarray, found: np.ndarray, converged: np.ndarray, colour: str
+) -> None:
+    positive = found[np.isfinite(found)]
+    if positive.min() > 0 and positive.max() > 5 * positive.min():
+        axes.set_yscale("log")
+    for seed in range(found.shape[1]):
+        axes.plot(epochs, found[:, seed], color=colour, lw=1.4, alpha=0.8)
+        for done, fill in ((True, colour), (False, "white")):
+            at = converged[:, seed] == done
+            axes.plot(epochs[at], found[at, seed], "o", color=colour, mfc=fill, ms=4)
+
+
+def _title(along: Record) -> str:
+    sharpness, _ = values(along, "sharpness")
+    with np.errstate(invalid="ignore"):
+        means = [float(np.nanmean(row)) if np.isfinite(row).any() else None for row in sharpness]
+    text = f"Sharpness goes from {number(means[0])} to {number(means[-1])}"
+    seen, _ = values(along, "preconditioned")
+    limit, _ = values(along, "limit")
+    if np.isfinite(seen[-1]).any() and np.isfinite(limit[-1]).any():
+        ratio = float(np.nanmean(seen[-1]) / np.nanmean(limit[-1]))
+        text += f"; at the end the optimizer sees {number(ratio)} times its limit"
+    return text
+
+
+def caption(record: Record, arrays: Arrays) -> str:
+    """What to see, with this run's numbers."""
+    del arrays
+    along = record["along"]
+    looking, training = along["seconds"]["looking"], along["seconds"]["training"]
+    return (
+        f"Looks at {len(along['points'])} points of training, on the first "
+        f"{along['examples']:,} examples, one line for each seed; hollow where not converged. "
+        f"They took {number(looking)} s beside {number(training)} s of training."
+    )

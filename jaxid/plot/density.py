@@ -1,0 +1,147 @@
+"""The density of a matrix's eigenvalues on logarithmic axes, both ends of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
+from jaxid.wording import estimate, number, percent
+
+BINS_PER_DECADE = 4
+MATRIX = "hessian"
+LEAST = 1e-7
+"""Shares below this are not drawn."""
+NAMES = {"init": "at the start", "end": "at the end", "checkpoint": "at the checkpoint"}
+
+
+class Side(NamedTuple):
+    """One sign's histogram: log10 of the bins' edges, shares, their standard errors."""
+
+    edges: np.ndarray
+    share: np.ndarray
+    error: np.ndarray
+
+
+def sides(nodes: np.ndarray, weights: np.ndarray, floor: float) -> dict[int, Side]:
+    """Histograms of the positive (1) and the negative (-1) nodes beyond the floor.
+
+    Args:
+      nodes, weights: (probes, k), quadratures of the density.
+      floor: what counts as zero.
+    """
+    found = {}
+    largest = float(np.abs(nodes).max(initial=0.0))
+    if not largest > floor > 0:
+        return {}
+    low, high = np.floor(np.log10(floor)), np.ceil(np.log10(largest) + 0.1)
+    edges = np.linspace(low, high, int((high - low) * BINS_PER_DECADE) + 1)
+    for sign in (1, -1):
+        inside = sign * nodes > floor
+        if not inside.any():
+            continue
+        size = np.log10(np.where(inside, np.abs(nodes), 1.0))
+        masses = np.stack(
+            [
+                np.histogram(row, edges, weights=np.where(keep, weight, 0.0))[0]
+                for row, weight, keep in zip(size, weights, inside, strict=True)
+            ]
+        )
+        probes = masses.shape[0]
+        error = masses.std(axis=0, ddof=1) / probes**0.5 if probes > 1 else 0 * masses[0]
+        found[sign] = Side(edges, masses.mean(axis=0), error)
+    return found
+
+
+def draw(record: Record, arrays: Arrays) -> Figure | None:
+    """One row of axes for each point: negative left, positive right; None without a density."""
+    points = [p for p in record["points"] if f"{p['name']}/{MATRIX}/nodes" in arrays]
+    if not points:
+        return None
+    figure = new_figure(1.0 + 3.2 * len(points), _title(points[-1]))
+    grid = figure.add_gridspec(len(points), 2, width_ratios=[1, 2])
+    for row, point in enumerate(points):
+        found = next(m for m in point["matrices"] if m["name"] == MATRIX)
+        prefix = f"{point['name']}/{MATRIX}"
+        floor = found["density"]["blur"]
+        both = sides(arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"], floor)
+        if not both:
+            continue
+        left, right = (figure.add_subplot(grid[row, k]) for k in (0, 1))
+        for axes, sign in ((left, -1), (right, 1)):
+            _side(axes, both.get(sign), sign, found, arrays.get(f"{prefix}/eigenvalues"), floor)
+        left.set_ylabel("share of all eigenvalues in a bin")
+        right.tick_params(labelleft=False)
+        right.sharey(left)
+        left.set_ylim(LEAST, 2)
+        name = NAMES.get(point["name"], point["name"])
+        zero = found["density"]["zero"]
+        note(
+            right, 0.0, 1.03, f"{name}: {_zero(zero)} too near 0 to tell from it", INK, va="bottom"
+        )
+        right.set_xlabel("positive eigenvalues")
+        left.set_xlabel("negative eigenvalues")
+    return figure
+
+
+def _zero(zero: Record) -> str:
+    error = "" if zero["error"] is None else f" ± {percent(zero['error'])}"
+    return f"{percent(zero['share'])}{error}"
+
+
+def _side(
+    axes: Axes, side: Side | None, sign: int, found: Record, exact: np.ndarray | None, floor: float
+) -> None:
+    plain(axes)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    colour = BLUE if sign > 0 else RED
+    if side is not None:
+        centres = 10 ** ((side.edges[1:] + side.edges[:-1]) / 2)
+        shown = side.share > LEAST
+        axes.stairs(
+            np.maximum(side.share, LEAST), 10**side.edges, color=colour, fill=True, alpha=0.35
+        )
+        low = np.maximum(side.share - side.error, LEAST)[shown]
+        axes.vlines(centres[shown], low, (side.share + side.error)[shown], color=colour, lw=1.2)
+        if exact is not None:
+            own = np.log10(sign * exact[sign * exact > floor])
+            share = np.histogram(own, side.edges)[0] / exact.size
+            axes.stairs(np.maximum(share, LEAST), 10**side.edges, color=INK, lw=1.0)
+            note(axes, 0.02, 0.97, "line: every eigenvalue, float64", INK, va="top")
+    ends = found["top"] if sign > 0 else found["bottom"]
+    for end in ends:
+        if sign * end["value"] > floor:
+            style = "-" if end["converged"] else ":"
+            axes.axvline(abs(end["value"]), ymax=0.08, color=colour, lw=1.2, ls=style)
+    axes.axvline(floor, color=GREY, lw=1.0, ls=(0, (4, 2)))
+    if sign < 0:
+        axes.invert_xaxis()
+    if side is None:
+        axes.set_xlim((floor * 10, floor / 3) if sign < 0 else (floor / 3, floor * 10))
+
+
+def _title(point: Record) -> str:
+    found = next(m for m in point["matrices"] if m["name"] == MATRIX)
+    name = NAMES.get(point["name"], point["name"])
+    text = f"Hessian {name}: largest eigenvalue {estimate(found['lambda_max'])}"
+    if found["density"] is not None:
+        share = percent(found["density"]["zero"]["share"])
+        text += f", {share} of eigenvalues too near 0 to tell"
+    return text
+
+
+def caption(record: Record, arrays: Arrays) -> str:
+    """What to see, with this run's numbers."""
+    del arrays
+    found = next(m for m in record["points"][-1]["matrices"] if m["name"] == MATRIX)
+    blur = number(found["density"]["blur"])
+    return (
+        f"Shares of the {found['order']:,} eigenvalues in bins of a quarter of a decade, by "
+        f"{found['density']['method']}; bars are standard errors over the probes. Marks at the "
+        "bottom are eigenvalues found one by one, dotted where they have not converged. Nearer "
+        f"to 0 than the dashed line, {blur}, so many products don't tell eigenvalues from 0."
+    )

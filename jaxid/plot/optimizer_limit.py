@@ -1,0 +1,74 @@
+"""What the optimizer sees of the curvature, beside the limit of its own update."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxid.plot.density import LEAST, NAMES, sides
+from jaxid.plot.style import BLUE, GREY, INK, ORANGE, RED, Arrays, Record, new_figure, note, plain
+from jaxid.wording import estimate, number
+
+MATRIX = "preconditioned"
+
+
+def draw(record: Record, arrays: Arrays) -> Figure | None:
+    """The density of R^(1/2) H R^(1/2) at each point; None without an optimizer's view."""
+    points = [p for p in record["points"] if f"{p['name']}/{MATRIX}/nodes" in arrays]
+    if not points:
+        return None
+    figure = new_figure(3.8, _title(points[-1]))
+    axes = plain(figure.add_subplot(), "rate times curvature, positive part", "share in a bin")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for row, (point, colour) in enumerate(zip(points, (BLUE, ORANGE), strict=False)):
+        found = next(m for m in point["matrices"] if m["name"] == MATRIX)
+        prefix = f"{point['name']}/{MATRIX}"
+        both = sides(
+            arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"], found["density"]["blur"]
+        )
+        if 1 not in both:
+            continue
+        side = both[1]
+        axes.stairs(np.maximum(side.share, LEAST), 10**side.edges, color=colour, lw=1.8)
+        text = f"{NAMES.get(point['name'], point['name'])}: largest {estimate(found['lambda_max'])}"
+        note(axes, 0.01, 0.97 - 0.08 * row, text, colour, va="top", fontweight="bold")
+    limit = points[-1]["optimizer"]["limit"]
+    if limit["value"] is not None:
+        axes.axvline(limit["value"], color=RED, lw=1.4)
+        axes.text(
+            limit["value"],
+            0.03,
+            f" limit {number(limit['value'])}",
+            color=RED,
+            fontsize=8.5,
+            va="bottom",
+            transform=axes.get_xaxis_transform(),
+        )
+    axes.set_ylim(LEAST, 300)
+    note(axes, 0.99, 0.97, points[-1]["optimizer"]["how"], GREY, ha="right", va="top")
+    note(axes, 0.99, 0.90, "right of the limit: those modes grow", INK, ha="right", va="top")
+    return figure
+
+
+def _title(point: Record) -> str:
+    found = next(m for m in point["matrices"] if m["name"] == MATRIX)
+    limit, top = point["optimizer"]["limit"]["value"], found["lambda_max"]["value"]
+    name = NAMES.get(point["name"], point["name"])
+    if limit is None or top is None:
+        return f"What the optimizer sees {name}"
+    side = "above" if top > limit else "below"
+    return (
+        f"What the optimizer sees {name}: rate times curvature up to {number(top)}, {side} the "
+        f"limit of {number(limit)}"
+    )
+
+
+def caption(record: Record, arrays: Arrays) -> str:
+    """What to see."""
+    del record, arrays
+    return (
+        "Eigenvalues of the Hessian between the square roots of the optimizer's effective rates. "
+        "On a quadratic with its second moments frozen, modes beyond the limit, which is read off "
+        "the optimizer's own update, grow from step to step; below it all shrink."
+    )
