@@ -139,6 +139,10 @@ CASES: dict[str, Callable[[], Problem]] = {
 }
 
 
+FEW = ("relu", "attention", "linen", "plain functions")
+"""For what costs seconds a case and differs little between them."""
+
+
 def case(name: str, dtype: type = np.float64) -> tuple[Problem, dict, tuple]:
     """(problem, parameters, data) of a case, biases moved off 0; call inside `float64()`."""
     problem = CASES[name]()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import CASES, case
+from cases import FEW, case
 
 from jaxid.curvature.dense import check_dense, dense_bytes, dense_matrix, layer_blocks, rounding
 from jaxid.curvature.matrices import curvature_product
@@ -16,7 +16,7 @@ from jaxid.errors import InputError
 from jaxid.precision import float64
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", FEW)
 def test_the_dense_matrix_is_the_hessian_from_float32_parameters_too(name):
     problem, params, data = case(name, np.float32)
     found = dense_matrix(curvature_product(problem), params, data)

@@ -11,7 +11,6 @@ import pytest
 from jaxid.curvature.blocks import unit_blocks
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.curvature.spectrum import head_spectrum
-from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import identity_network
 from jaxid.precision import float64
 from jaxid.problem import Problem, cross_entropy, squared_error
@@ -41,7 +40,7 @@ def setting(loss, activation):
     return problem, params, (jnp.asarray(x), jnp.asarray(y))
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["relu", "linear", "sigmoid", "gelu"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_blocks_are_the_dense_hessian_s(loss, activation):
     with float64():
