@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 
 @contextlib.contextmanager
@@ -22,3 +24,13 @@ def float64() -> Iterator[None]:
         manager = importlib.import_module("jax.experimental").enable_x64()
     with manager:
         yield
+
+
+def widened(tree: Any) -> Any:
+    """Floating-point leaves as float64; call inside `float64`."""
+
+    def leaf(x: Any) -> Any:
+        x = jnp.asarray(x)
+        return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+    return jax.tree.map(leaf, tree)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -32,17 +34,18 @@ def nbytes(a: Params) -> int:
 
 def random_like(key: Key, a: Params) -> Params:
     """Standard normal entries in the tree's structure, shapes and dtypes."""
-    leaves, structure = jax.tree.flatten(a)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+    return _drawn(jax.random.normal, key, a)
 
 
 def signs_like(key: Key, a: Params) -> Params:
     """Independent random signs, -1 and 1, in the tree's structure, shapes and dtypes."""
+    return _drawn(jax.random.rademacher, key, a)
+
+
+def _drawn(draw: Callable[..., Array], key: Key, a: Params) -> Params:
     leaves, structure = jax.tree.flatten(a)
     keys = jax.random.split(key, len(leaves))
-    drawn = [jax.random.rademacher(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+    drawn = [draw(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(structure, drawn)
 
 

@@ -31,7 +31,7 @@ from jaxid.report.curvature import print_curvature
 from jaxid.report.json_file import write_json
 from jaxid.training.checkpoint import load_state
 from jaxid.training.layout import choose_layout
-from jaxid.training.loop import TrainState
+from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
 
@@ -93,7 +93,7 @@ class SpectrumOptions(IdentitySpec):
 
     def effort(self) -> Effort:
         """How much to measure."""
-        return Effort(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Effort)})
+        return spec_of(Effort, self)
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,14 @@ def measure(
     else:
         stages = [states]
     for name, stage in zip(names, stages, strict=True):
-        first = jax.tree.map(lambda leaf: leaf[0], stage)
         point, found = examine_point(
-            place.problem, first, data, name, look, residual=place.residual, reporter=reporter
+            place.problem,
+            one_seed(stage, 0),
+            data,
+            name,
+            look,
+            residual=place.residual,
+            reporter=reporter,
         )
         points.append(point)
         arrays |= found

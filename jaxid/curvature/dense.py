@@ -6,6 +6,7 @@ takes all of them at once and so needs room for as many passes as there are para
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from jaxid.curvature.parts import Part, layer_names
 from jaxid.curvature.products import MEMORY, WORK, CurvatureProduct
 from jaxid.errors import InputError
 from jaxid.linalg.eigen import EPS
-from jaxid.precision import float64
+from jaxid.precision import float64, widened
 from jaxid.types import Array, Params
 
 COPIES = 3
@@ -85,12 +86,7 @@ def layer_blocks(
     parts = {name: Part((name,)) for name in layer_names(params)}
     check_dense(max(trees.size(part.take(params)) for part in parts.values()), limit)
     return {
-        name: dense_matrix(
-            CurvatureProduct(product.field, product.chunk, product.keep, part),
-            params,
-            data,
-            limit=limit,
-        )
+        name: dense_matrix(dataclasses.replace(product, part=part), params, data, limit=limit)
         for name, part in parts.items()
     }
 
@@ -104,16 +100,6 @@ def rounding(matrix: np.ndarray, examples: int) -> float:
     """
     q = matrix.shape[0]
     return (examples**0.5 + q) * EPS * float(np.abs(matrix).max(initial=0.0)) * q**0.5
-
-
-def widened(tree: Any) -> Any:
-    """Floating-point leaves as float64; call inside `jaxid.precision.float64`."""
-
-    def leaf(x: Any) -> Any:
-        x = jnp.asarray(x)
-        return x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-    return jax.tree.map(leaf, tree)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -37,12 +37,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxid.curvature.activation import derivative
-from jaxid.curvature.dense import widened
 from jaxid.linalg.eigen import EPS
 from jaxid.nets.activations import activation
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import layer_params
-from jaxid.precision import float64
+from jaxid.precision import float64, widened
 from jaxid.types import Array, Params
 
 REASONS = (
@@ -118,7 +117,8 @@ def null_directions(
                 continue
             for k in np.flatnonzero(sensitive[index].any(axis=0)):
                 fed = after[0][k] + (np.eye(*after[0].shape)[k] if residual else 0.0)
-                own, other = _ones(seen[index], here), _ones(seen[index + 1], after)
+                own = _ones(seen[index], here[1] is not None)
+                other = _ones(seen[index + 1], after[1] is not None)
                 both = np.concatenate([slopes[index][:, k, None] * own, -other], axis=1)
                 for pair in _null(both):
                     change, undone = np.split(pair, [own.shape[1]])
@@ -212,8 +212,8 @@ def _unit_bases(
     seen: np.ndarray, sensitive: np.ndarray, with_bias: bool
 ) -> list[tuple[int, str, np.ndarray]]:
     """(unit, reason, direction of its incoming weights and bias) of one layer."""
-    n, p = seen.shape
-    rows = np.concatenate([seen, np.ones((n, 1))], axis=1) if with_bias else seen
+    p = seen.shape[1]
+    rows = _ones(seen, with_bias)
     constant = np.zeros((0, rows.shape[1]))
     fixed = np.ptp(seen, axis=0) == 0 if with_bias else ~seen.any(axis=0)
     for feature in np.flatnonzero(fixed):
@@ -254,9 +254,9 @@ def _outside(space: np.ndarray, known: np.ndarray) -> np.ndarray:
     return inside[:, known.shape[0] :].T @ space
 
 
-def _ones(seen: np.ndarray, layer: Dense) -> np.ndarray:
+def _ones(seen: np.ndarray, with_bias: bool) -> np.ndarray:
     """What a layer's weights and bias multiply: [h, 1], or h without a bias."""
-    if layer[1] is None:
+    if not with_bias:
         return seen
     return np.concatenate([seen, np.ones((seen.shape[0], 1))], axis=1)
 

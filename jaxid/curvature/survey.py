@@ -18,7 +18,7 @@ from jaxid.curvature.exact import Exact
 from jaxid.curvature.excess import Excess, quadratic_excess
 from jaxid.errors import InputError
 from jaxid.linalg.density import Density, spectral_density
-from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
 from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import Trace, hutchinson
 from jaxid.prng import role_key
@@ -58,13 +58,6 @@ class Effort:
                 raise InputError(f"--{flag} is {getattr(self, name)}; it must be {least} or more")
         if not 0 < self.tolerance < 1:
             raise InputError(f"--tolerance is {self.tolerance}; give a number from 0 to 1")
-
-    def products(self, order: int) -> int:
-        """Products that a survey makes at most."""
-        top, bottom = self.wanted(order)
-        basis = min(order, max(LEAST_BASIS, 2 * (top + bottom) + 10))
-        ends = basis + self.restarts * 3 * (basis - top - bottom) // 4 + top + bottom
-        return ends + (self.probes + 1) * min(self.steps, order) + self.trace_probes
 
     def wanted(self, order: int) -> tuple[int, int]:
         """(largest, smallest) asked for, no more than there are."""
@@ -118,7 +111,6 @@ def survey(
     effort: Effort,
     gradient: Params | None = None,
     exact: Exact | None = None,
-    start: Params | None = None,
 ) -> Survey:
     """Measure one matrix.
 
@@ -131,7 +123,6 @@ def survey(
       effort: how much to do.
       gradient: the loss's, for `Survey.excess`.
       exact: all eigenvalues, if they are at hand.
-      start: of the ends; random if None.
     """
     key = role_key(key, name)
     # One forward pass, and one program for it, for all of the methods.
@@ -141,7 +132,7 @@ def survey(
     ends = eigenpairs(
         matvec,
         operand,
-        trees.random_like(role_key(key, "ends"), like) if start is None else start,
+        trees.random_like(role_key(key, "ends"), like),
         top=top,
         bottom=bottom,
         restarts=effort.restarts,

@@ -31,7 +31,7 @@ from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.stepping import effective_rates
 from jaxid.theory.thresholds import stability_limit
-from jaxid.training.loop import Anneal, TrainState
+from jaxid.training.loop import Anneal, TrainState, one_seed
 from jaxid.training.progress import SILENT, Reporter
 from jaxid.training.run import Runner
 from jaxid.types import Array, Estimate, Params
@@ -130,7 +130,7 @@ def follow_training(
     )
     states, stop = runner.init(seeds), problem.steps_per_epoch
     still = Anneal(*(jnp.asarray(v, jnp.int32) for v in Anneal()))
-    product = curvature_product(problem).within(memory, _seed(states, 0).params, data)
+    product = curvature_product(problem).within(memory, one_seed(states, 0).params, data)
     starts: list[dict[str, Params]] = [{} for _ in seeds]
     points: list[Record] = []
     training = looking = 0.0
@@ -138,9 +138,9 @@ def follow_training(
         for epoch in range(problem.epochs + 1):
             if epoch in following.epochs:
                 began = time.perf_counter()
-                limit = _limit(problem, _seed(states, 0))
+                limit = _limit(problem, one_seed(states, 0))
                 rows = [
-                    _look(problem, product, _seed(states, k), data, seed, starts[k], limit)
+                    _look(problem, product, one_seed(states, k), data, seed, starts[k], limit)
                     for k, seed in enumerate(seeds)
                 ]
                 looking += time.perf_counter() - began
@@ -160,10 +160,6 @@ def follow_training(
         "points": points,
     }
     return record, states
-
-
-def _seed(states: TrainState, index: int) -> TrainState:
-    return jax.tree.map(lambda leaf: leaf[index], states)
 
 
 def _look(

@@ -21,7 +21,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
-from jaxid.curvature.dense import dense_matrix, rounding, widened
+from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.exact import Exact, exact_spectrum
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.null_directions import count_reasons, null_directions
@@ -29,7 +29,7 @@ from jaxid.curvature.parts import Part, layer_names
 from jaxid.curvature.products import EVERYTHING, MEMORY, CurvatureProduct
 from jaxid.curvature.survey import Effort, Survey, survey
 from jaxid.linalg.operators import Scaled
-from jaxid.precision import float64
+from jaxid.precision import float64, widened
 from jaxid.prng import role_key
 from jaxid.problem import Problem
 from jaxid.stepping import effective_rates, has_moments

@@ -16,7 +16,7 @@ from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
-from jaxid.training.loop import TrainState
+from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.metrics import residual_shift
 from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
@@ -111,7 +111,7 @@ def gather(
         finite = np.flatnonzero((history.first_bad < 0) & (annealed.first_bad < 0))
         for place, s in enumerate(finite[:solve_seeds].tolist()):
             end = head_data(problem, seed_params(history.state, s)) if place < end_seeds else None
-            state: TrainState = jax.tree.map(lambda leaf, s=s: leaf[s], history.state)
+            state = one_seed(history.state, s)
             params = seed_params(annealed.state, s)
             with jax.default_matmul_precision(runner.precision):
                 noise = predicted_floor(problem, state, runner.x, runner.y, s)

@@ -17,13 +17,12 @@ eigenvector (Kuczynski and Wozniakowski 1992); copies show themselves when the e
 found are taken out (`jaxid.linalg.operators.Deflated`). No null dimension or condition
 number should be read from such results.
 
-`matfree.decomp.tridiag_sym`, which serves elsewhere, neither restarts nor takes a basis to
+`matfree.decomp.tridiag_sym` neither restarts nor takes a basis to
 go on from, and orthogonalises twice against all rows, written or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -132,7 +131,6 @@ def eigenpairs(
     basis: int | None = None,
     restarts: int = RESTARTS,
     tolerance: float = TOLERANCE,
-    progress: Callable[[int], None] | None = None,
 ) -> Eigenpairs:
     """The ``top`` largest and the ``bottom`` smallest eigenvalues, with residual bounds.
 
@@ -149,7 +147,6 @@ def eigenpairs(
       restarts: how often the basis may be filled again.
       tolerance: a pair has converged when its residual is at most this times the largest
         |eigenvalue| found. Near zero that is no relative accuracy.
-      progress: called with the number of products made in each sweep.
 
     Returns:
       Eigenpairs. Those of a start that is zero, or of an operator that is not finite, have no
@@ -177,8 +174,6 @@ def eigenpairs(
             product, vectors, diagonal, off, first, filled, kept.size, scale
         )
         products += filled - first
-        if progress is not None:
-            progress(filled - first)
         beside = np.asarray(off, np.float64)[:filled]
         small = _projected(kept, border, np.asarray(diagonal, np.float64)[:filled], beside)
         if not np.isfinite(small).all():
@@ -266,7 +261,7 @@ def _extend(
 ) -> tuple[Params, Array, Array]:
     """Products with the rows first .. last - 1, of which those before ``kept`` are Ritz
     vectors: (vectors, T's diagonal, what lies beside it)."""
-    tiny = (diagonal.size) * float(np.finfo(diagonal.dtype).eps)
+    tiny = diagonal.size * float(np.finfo(diagonal.dtype).eps)
 
     def step(j: Array, carry: tuple[Params, Array, Array, Array]) -> Any:
         vectors, diagonal, off, scale = carry

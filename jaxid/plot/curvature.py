@@ -18,12 +18,3 @@ _MODULES = {
 def draw_curvature(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
     return save({name: module.draw for name, module in _MODULES.items()}, record, arrays, folder)
-
-
-def captions_of_curvature(record: Record, arrays: Arrays) -> dict[str, str]:
-    """What to see in each; to be called only for figures that exist."""
-    return {
-        name: module.caption(record, arrays)
-        for name, module in _MODULES.items()
-        if module.draw(record, arrays) is not None
-    }

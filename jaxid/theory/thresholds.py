@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxid.precision import float64
+from jaxid.precision import float64, widened
 from jaxid.stepping import at_unit_moments, effective_rates, frozen
 from jaxid.types import Estimate, Params
 
@@ -52,7 +52,7 @@ def stability_limit(
     how = "eigenvalues of the chain's own update on a quadratic, second moments frozen"
     with float64():
         state, scalars = at_unit_moments(optimizer, opt_state, params)
-        state, scalars = jax.tree.map(_widen, (state, scalars))
+        state, scalars = widened((state, scalars))
         rates = effective_rates(optimizer, state, scalars)
         if not rates.elementwise:
             return Estimate(None, None, False, "the optimizer is not diagonal")
@@ -97,8 +97,3 @@ def _linear_map(
 
     still, moved = (np.asarray(jax.jacobian(step)(flat, mu)) for mu in (0.0, 1.0))
     return still, moved - still
-
-
-def _widen(leaf: Any) -> Any:
-    leaf = jnp.asarray(leaf)
-    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

@@ -36,6 +36,11 @@ class TrainState(NamedTuple):
     first_bad: Array
 
 
+def one_seed(states: TrainState, index: int) -> TrainState:
+    """One seed's state out of stacked ones."""
+    return jax.tree.map(lambda leaf: leaf[index], states)
+
+
 class StepLosses(NamedTuple):
     """Batch losses of a stretch of steps, before each update, (steps_per_epoch,) float32.
 
