@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxid.types import Array, Key, Params
 
@@ -42,11 +44,14 @@ def signs_like(key: Key, a: Params) -> Params:
     return _drawn(jax.random.rademacher, key, a)
 
 
+@partial(jax.jit, static_argnums=0)
 def _drawn(draw: Callable[..., Array], key: Key, a: Params) -> Params:
+    # One draw that is cut up: a program with a draw for each leaf takes long to compile.
     leaves, structure = jax.tree.flatten(a)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [draw(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
+    drawn = draw(key, (size(a),), jnp.result_type(*leaves))
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    parts = zip(jnp.split(drawn, ends), leaves, strict=True)
+    return jax.tree.unflatten(structure, [p.reshape(x.shape).astype(x.dtype) for p, x in parts])
 
 
 def add_scaled(a: Params, scale: float | Array, b: Params) -> Params:

@@ -12,15 +12,14 @@ the step it asks for, it says what that model sees and no more.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxid.curvature.conditioning import SHARE, SHARES, effective_kappa_curve
-from jaxid.linalg.operators import prepare
-from jaxid.linalg.quadrature import Tridiagonal, quadrature, tridiagonal
+from jaxid.linalg.operators import prepared
+from jaxid.linalg.quadrature import quadrature, tridiagonal
 from jaxid.types import Estimate, MatVec, Params
 
 STEPS = 64
@@ -72,7 +71,7 @@ def quadratic_excess(
     Returns:
       Excess. A gradient of zero, or one that is not finite, gives no effective kappa.
     """
-    found = jax.device_get(_from_gradient(matvec, steps, operand, gradient))
+    found = jax.device_get(tridiagonal(prepared(matvec, operand), steps, gradient))
     diagonal, off = (np.asarray(part, np.float64) for part in (found.diagonal, found.off))
     power = float(found.length) ** 2
     eps = float(np.finfo(found.diagonal.dtype).eps)
@@ -105,8 +104,3 @@ def quadratic_excess(
 def _curve(nodes: np.ndarray, weights: np.ndarray, floor: float, shares: Any) -> Any:
     size = np.where(np.abs(nodes) > floor, nodes, np.inf)
     return effective_kappa_curve(nodes, np.sqrt(weights) / size, shares, thresholds=floor)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _from_gradient(matvec: MatVec, steps: int, operand: Any, gradient: Params) -> Tridiagonal:
-    return tridiagonal(prepare(matvec, operand), steps, gradient)

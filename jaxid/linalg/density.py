@@ -14,16 +14,15 @@ eigenvalues that stand alone better than that.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import prepare
+from jaxid.linalg.operators import prepared
 from jaxid.linalg.quadrature import quadrature, tridiagonal, wasserstein
-from jaxid.types import Array, Key, MatVec, Params
+from jaxid.types import Key, MatVec, Params
 
 STEPS = 100
 PROBES = 8
@@ -86,7 +85,6 @@ def spectral_density(
     steps: int = STEPS,
     probes: int = PROBES,
     tolerance: float = RESOLUTION,
-    together: int = 1,
 ) -> Density:
     """The density of A's eigenvalues.
 
@@ -97,7 +95,6 @@ def spectral_density(
       steps: products per probe, 2 or more.
       probes: how many; the standard error needs two.
       tolerance: resolution at which the density counts as converged.
-      together: probes per batched product.
 
     Raises:
       ValueError: for fewer than two steps or no probe.
@@ -105,8 +102,13 @@ def spectral_density(
     if steps < 2 or probes < 1:
         raise ValueError(f"{steps} steps and {probes} probes; use at least 2 and 1")
     order = trees.size(like)
-    keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(probes))
-    diagonals, offs = jax.device_get(_probes(matvec, steps, together, operand, like, keys))
+    product = prepared(matvec, operand)
+    made = [
+        tridiagonal(product, steps, trees.signs_like(jax.random.fold_in(key, index), like))
+        for index in range(probes)
+    ]
+    diagonals = np.stack([np.asarray(one.diagonal) for one in made])
+    offs = np.stack([np.asarray(one.off) for one in made])
     eps = float(np.finfo(diagonals.dtype).eps)
     if not (np.isfinite(diagonals).all() and np.isfinite(offs).all()):
         empty = np.zeros((probes, 0))
@@ -139,17 +141,3 @@ def _mean_and_error(samples: np.ndarray) -> tuple[float, float | None]:
     if samples.size < 2:
         return float(samples.mean()), None
     return float(samples.mean()), float(samples.std(ddof=1)) / samples.size**0.5
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _probes(
-    matvec: MatVec, steps: int, together: int, operand: Any, like: Params, keys: Key
-) -> tuple[Array, Array]:
-    """(probes, steps) diagonals and what lies beside them."""
-    product = prepare(matvec, operand)
-
-    def one(key: Key) -> tuple[Array, Array]:
-        found = tridiagonal(product, steps, trees.signs_like(key, like))
-        return found.diagonal, found.off
-
-    return jax.lax.map(one, keys, batch_size=None if together == 1 else together)

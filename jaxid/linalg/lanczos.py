@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import Product, combination, inner_products, prepared
+from jaxid.linalg.operators import applied, combination, inner_products, prepared
 from jaxid.types import Array, Estimate, MatVec, Params
 
 LEAST_BASIS = 24
@@ -164,18 +164,17 @@ def eigenpairs(
     if not 0 < length < np.inf:
         return _none(start, 0, "the start vector is zero or not finite")
     product = prepared(matvec, operand)
-    vectors, diagonal, off = _started(start, rows)
+    grown = _started(start, rows)
     kept, border, filled = np.zeros(0), np.zeros(0), 0
     products, scale, restart = 0, 0.0, 0
     while True:
         # A look at T now and then: what has converged needs no full basis.
         first, filled = filled, min(rows, max(wanted, filled) + STRIDE)
-        vectors, diagonal, off = _extend(
-            product, vectors, diagonal, off, first, filled, kept.size, scale
-        )
+        for row in range(first, filled):
+            grown = _grown(grown, applied(product, grown.q), row, kept.size)
         products += filled - first
-        beside = np.asarray(off, np.float64)[:filled]
-        small = _projected(kept, border, np.asarray(diagonal, np.float64)[:filled], beside)
+        beside = np.asarray(grown.off, np.float64)[:filled]
+        small = _projected(kept, border, np.asarray(grown.diagonal, np.float64)[:filled], beside)
         if not np.isfinite(small).all():
             return _none(start, products, "the operator is not finite")
         values, weights = np.linalg.eigh(small)
@@ -188,15 +187,17 @@ def eigenpairs(
         if filled == rows:
             restart += 1
             held = _held(rows, top, bottom)
-            vectors = _compressed(vectors, weights[:, held])
+            grown = _compressed(grown, weights[:, held])
             kept, border, filled = values[held], bounds[held], held.size
     chosen = np.zeros((rows, wanted))
     chosen[:filled] = weights[:, places]
-    ritz, found, residuals = _measured(product, vectors, chosen)
+    ritz = _ritz_vectors(grown.vectors, chosen)
+    each = [_row(ritz, index) for index in range(wanted)]
+    pairs = jax.device_get([_residual(y, applied(product, y)) for y in each])
+    found, bounds = np.array(pairs, np.float64).T
     # Rayleigh quotients of equal eigenvalues may come out of order by rounding.
-    order = np.argsort(-np.asarray(found), kind="stable")
-    ritz = jax.tree.map(lambda leaf: leaf[order], ritz)
-    found, bounds = (np.asarray(part, np.float64)[order] for part in (found, residuals))
+    order = np.argsort(-found, kind="stable")
+    ritz, found, bounds = _ordered(ritz, order), found[order], bounds[order]
     converged = bounds <= tolerance * scale
     if converged.all():
         stopped = "every residual met the tolerance"
@@ -236,87 +237,93 @@ def _projected(
     return small
 
 
+class _Basis(NamedTuple):
+    """The rows of Q, of which the last ones may still be 0, T's diagonal and what lies beside
+    it, the largest entry seen, and the row whose product comes next."""
+
+    vectors: Params
+    diagonal: Array
+    off: Array
+    scale: Array
+    q: Params
+
+
 @partial(jax.jit, static_argnums=1)
-def _started(start: Params, rows: int) -> tuple[Params, Array, Array]:
-    """The basis with its first row, and T's diagonal and what lies beside it, still 0."""
+def _started(start: Params, rows: int) -> _Basis:
+    """The basis with its first row."""
     length = trees.norm(start)
-
-    def leaf(v: Array) -> Array:
-        return jnp.zeros((rows + 1, *v.shape), v.dtype).at[0].set(v / length)
-
+    q = jax.tree.map(lambda v: v / length, start)
+    vectors = jax.tree.map(lambda v: jnp.zeros((rows + 1, *v.shape), v.dtype).at[0].set(v), q)
     zeros = jnp.zeros((rows,), length.dtype)
-    return jax.tree.map(leaf, start), zeros, zeros
-
-
-@partial(jax.jit, donate_argnums=1)
-def _extend(
-    product: Product,
-    vectors: Params,
-    diagonal: Array,
-    off: Array,
-    first: Array | int,
-    last: Array | int,
-    kept: Array | int,
-    scale: Array | float,
-) -> tuple[Params, Array, Array]:
-    """Products with the rows first .. last - 1, of which those before ``kept`` are Ritz
-    vectors: (vectors, T's diagonal, what lies beside it)."""
-    tiny = diagonal.size * float(np.finfo(diagonal.dtype).eps)
-
-    def step(j: Array, carry: tuple[Params, Array, Array, Array]) -> Any:
-        vectors, diagonal, off, scale = carry
-        q = _row(vectors, j)
-        w = product(q)
-        before = jnp.maximum(j - 1, 0)
-        coupling = jnp.where(j > kept, off[before], 0.0)
-        w = trees.add_scaled(w, -coupling, _row(vectors, before))
-        alpha = trees.dot(q, w)
-        w = _outside(vectors, trees.add_scaled(w, -alpha, q), j)
-        beta = trees.norm(w)
-        scale = jnp.maximum(scale, jnp.maximum(jnp.abs(alpha), beta))
-        # Nothing is left of the Krylov space: go on outside it, coupled by 0.
-        ended = ~(beta > tiny * scale)
-        w = jax.lax.cond(ended, lambda: _fresh(vectors, j), lambda: w)
-        length = jnp.where(ended, trees.norm(w), beta)
-        vectors = jax.tree.map(
-            lambda rows, x: jax.lax.dynamic_update_index_in_dim(rows, x / length, j + 1, 0),
-            vectors,
-            w,
-        )
-        beta = jnp.where(ended, 0.0, beta)
-        return vectors, diagonal.at[j].set(alpha), off.at[j].set(beta), scale
-
-    start = (vectors, diagonal, off, jnp.asarray(scale, diagonal.dtype))
-    vectors, diagonal, off, _ = jax.lax.fori_loop(first, last, step, start)
-    return vectors, diagonal, off
-
-
-def _row(vectors: Params, j: Array) -> Params:
-    return jax.tree.map(lambda q: jax.lax.dynamic_index_in_dim(q, j, 0, keepdims=False), vectors)
-
-
-def _outside(vectors: Params, w: Params, last: Array) -> Params:
-    """w less its part in the rows 0 .. last."""
-
-    def once(w: Params) -> Params:
-        parts = inner_products(vectors, w)
-        parts = jnp.where(jnp.arange(parts.size) <= last, parts, 0.0)
-        return trees.add_scaled(w, -1.0, combination(parts, vectors))
-
-    left = once(w)
-    lost = trees.norm(left) < LOST * trees.norm(w)
-    return jax.lax.cond(lost, once, lambda w: w, left)
-
-
-def _fresh(vectors: Params, last: Array) -> Params:
-    """A random vector outside the rows 0 .. last."""
-    like = jax.tree.map(lambda q: q[0], vectors)
-    drawn = trees.random_like(jax.random.fold_in(jax.random.key(0), last), like)
-    return _outside(vectors, drawn, last)
+    return _Basis(vectors, zeros, zeros, jnp.zeros_like(length), q)
 
 
 @partial(jax.jit, donate_argnums=0)
-def _compressed(vectors: Params, weights: Array) -> Params:
+def _grown(basis: _Basis, w: Params, j: Array | int, kept: Array | int) -> _Basis:
+    """One row more, w being A times row j; rows before ``kept`` are Ritz vectors."""
+    vectors, diagonal, off, scale, q = basis
+    before = jnp.maximum(j - 1, 0)
+    coupling = jnp.where(j > kept, off[before], 0.0)
+    w = trees.add_scaled(w, -coupling, _at(vectors, before))
+    alpha = trees.dot(q, w)
+    left = _outside(vectors, trees.add_scaled(w, -alpha, q), j, jnp.maximum(scale, jnp.abs(alpha)))
+    after = jax.tree.map(lambda x: x / left.length, left.w)
+    vectors = jax.tree.map(
+        lambda rows, x: jax.lax.dynamic_update_index_in_dim(rows, x, j + 1, 0), vectors, after
+    )
+    beta = jnp.where(left.ended, 0.0, left.length)
+    return _Basis(vectors, diagonal.at[j].set(alpha), off.at[j].set(beta), left.scale, after)
+
+
+class _Outside(NamedTuple):
+    """A vector less its part in the basis, its length, the largest entry seen; whether it is
+    a random one because the Krylov space ended; what is still to do."""
+
+    w: Params
+    length: Array
+    scale: Array
+    ended: Array
+    again: Array
+    draw: Array
+
+
+def _outside(vectors: Params, w: Params, last: Array | int, scale: Array) -> _Outside:
+    """w less its part in the rows 0 .. last; a random vector where nothing is left of it.
+
+    One loop for all cases, since each copy of its body is compiled.
+    """
+    tiny = jax.tree.leaves(vectors)[0].shape[0] * float(np.finfo(scale.dtype).eps)
+
+    def step(at: _Outside) -> _Outside:
+        w = jax.lax.cond(at.draw, lambda: _random(vectors, last), lambda: at.w)
+        parts = inner_products(vectors, w)
+        parts = jnp.where(jnp.arange(parts.size) <= last, parts, 0.0)
+        left = trees.add_scaled(w, -1.0, combination(parts, vectors))
+        length = trees.norm(left)
+        again = ~at.again & (length < LOST * trees.norm(w))
+        scale = jnp.where(again | at.ended, at.scale, jnp.maximum(at.scale, length))
+        draw = ~again & ~at.ended & ~(length > tiny * scale)
+        return _Outside(left, length, scale, at.ended | draw, again, draw)
+
+    no = jnp.asarray(False)
+    start = _Outside(w, jnp.full_like(scale, -1.0), scale, no, no, no)
+    return jax.lax.while_loop(lambda at: (at.length < 0) | at.again | at.draw, step, start)
+
+
+def _random(vectors: Params, last: Array | int) -> Params:
+    like = jax.tree.map(lambda q: q[0], vectors)
+    return trees.random_like(jax.random.fold_in(jax.random.key(0), last), like)
+
+
+def _at(vectors: Params, j: Array | int) -> Params:
+    return jax.tree.map(lambda q: jax.lax.dynamic_index_in_dim(q, j, 0, keepdims=False), vectors)
+
+
+_row = jax.jit(_at)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _compressed(basis: _Basis, weights: Array) -> _Basis:
     """The rows weights^T Q, then the last row of Q, then zeros."""
 
     def leaf(q: Array) -> Array:
@@ -325,22 +332,31 @@ def _compressed(vectors: Params, weights: Array) -> Params:
         rest = jnp.zeros((q.shape[0] - kept.shape[0] - 1, flat.shape[1]), q.dtype)
         return jnp.concatenate([kept, flat[-1:], rest]).reshape(q.shape)
 
-    return jax.tree.map(leaf, vectors)
+    return basis._replace(vectors=jax.tree.map(leaf, basis.vectors))
 
 
 @jax.jit
-def _measured(product: Product, vectors: Params, weights: Array) -> tuple[Params, Array, Array]:
-    """(Ritz vectors of length 1, Rayleigh quotients, |A y - theta y|), one product each."""
+def _ritz_vectors(vectors: Params, weights: Array) -> Params:
+    """The rows weights^T Q, each of length 1."""
 
     def leaf(q: Array) -> Array:
         flat = q.reshape(q.shape[0], -1)[:-1]
         return (weights.T.astype(q.dtype) @ flat).reshape(-1, *q.shape[1:])
 
-    def one(y: Params) -> tuple[Params, Array, Array]:
+    def unit(y: Params) -> Params:
         length = trees.norm(y)
-        y = jax.tree.map(lambda x: x / length, y)
-        moved = product(y)
-        theta = trees.dot(y, moved)
-        return y, theta, trees.norm(trees.add_scaled(moved, -theta, y))
+        return jax.tree.map(lambda x: x / length, y)
 
-    return jax.lax.map(one, jax.tree.map(leaf, vectors))
+    return jax.vmap(unit)(jax.tree.map(leaf, vectors))
+
+
+@jax.jit
+def _residual(y: Params, moved: Params) -> tuple[Array, Array]:
+    """(Rayleigh quotient theta, |A y - theta y|), moved being A y."""
+    theta = trees.dot(y, moved)
+    return theta, trees.norm(trees.add_scaled(moved, -theta, y))
+
+
+@jax.jit
+def _ordered(rows: Params, order: Array) -> Params:
+    return jax.tree.map(lambda leaf: leaf[order], rows)

@@ -14,14 +14,15 @@ allocates with or without orthogonalising, holds 100.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.linalg.operators import Product
+from jaxid.linalg.operators import Product, applied
 from jaxid.types import Array, Params
 
 
@@ -35,30 +36,54 @@ class Tridiagonal(NamedTuple):
 
 
 def tridiagonal(product: Product, steps: int, start: Params) -> Tridiagonal:
-    """The three-term recurrence of ``steps`` products from a start of any length; pure.
+    """The three-term recurrence of ``steps`` products from a start of any length.
 
     A start of zero, or a Krylov space that ends, is followed by entries of 0, whose nodes
     have the weight 0.
     """
+    at, length = _begun(start, steps)
+    for _ in range(steps):
+        at = _advanced(at, applied(product, at.q))
+    return Tridiagonal(at.diagonal, at.off, length)
+
+
+class _Recurrence(NamedTuple):
+    """The last two vectors, T so far, the largest entry seen, and the step."""
+
+    before: Params
+    q: Params
+    diagonal: Array
+    off: Array
+    scale: Array
+    step: Array
+
+
+@partial(jax.jit, static_argnums=1)
+def _begun(start: Params, steps: int) -> tuple[_Recurrence, Array]:
     length = trees.norm(start)
-    q = jax.tree.map(lambda leaf: _over(length, jnp.zeros_like(length)) * leaf, start)
+    inverse = _over(length, jnp.zeros_like(length))
+    q = jax.tree.map(lambda leaf: inverse * leaf, start)
+    zeros = jnp.zeros((steps,), length.dtype)
     none = jax.tree.map(jnp.zeros_like, q)
-
-    def step(carry: Any, _: None) -> tuple[Any, tuple[Array, Array]]:
-        before, q, beta, scale = carry
-        w = trees.add_scaled(product(q), -beta, before)
-        alpha = trees.dot(q, w)
-        w = trees.add_scaled(w, -alpha, q)
-        beta = trees.norm(w)
-        scale = jnp.maximum(scale, jnp.maximum(jnp.abs(alpha), beta))
-        inverse = _over(beta, float(np.finfo(beta.dtype).eps) * scale)
-        beta = jnp.where(inverse > 0, beta, jnp.zeros_like(beta))
-        after = jax.tree.map(lambda leaf: inverse * leaf, w)
-        return (q, after, beta, scale), (alpha, beta)
-
     zero = jnp.zeros_like(length)
-    _, (diagonal, off) = jax.lax.scan(step, (none, q, zero, zero), None, length=steps)
-    return Tridiagonal(diagonal, off, length)
+    return _Recurrence(none, q, zeros, zeros, zero, jnp.asarray(0, jnp.int32)), length
+
+
+@partial(jax.jit, donate_argnums=0)
+def _advanced(at: _Recurrence, w: Params) -> _Recurrence:
+    """One step, w being A q."""
+    before, q, diagonal, off, scale, step = at
+    beta = jnp.where(step > 0, off[step - 1], 0.0)
+    w = trees.add_scaled(w, -beta, before)
+    alpha = trees.dot(q, w)
+    w = trees.add_scaled(w, -alpha, q)
+    beta = trees.norm(w)
+    scale = jnp.maximum(scale, jnp.maximum(jnp.abs(alpha), beta))
+    inverse = _over(beta, float(np.finfo(beta.dtype).eps) * scale)
+    beta = jnp.where(inverse > 0, beta, jnp.zeros_like(beta))
+    after = jax.tree.map(lambda leaf: inverse * leaf, w)
+    diagonal, off = diagonal.at[step].set(alpha), off.at[step].set(beta)
+    return _Recurrence(q, after, diagonal, off, scale, step + 1)
 
 
 def _over(value: Array, least: Array) -> Array:

@@ -11,7 +11,6 @@ gives no sample variance of the usual n - 1.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from jaxid import trees
-from jaxid.linalg.operators import prepare
+from jaxid.linalg.operators import Product, applied, prepared
 from jaxid.types import Array, Estimate, Key, MatVec, Params
 
 PROBES = 32
@@ -63,7 +62,6 @@ def hutchinson(
     *,
     probes: int = PROBES,
     tolerance: float | None = None,
-    together: int = 1,
 ) -> Trace:
     """Estimate tr A and tr A^2.
 
@@ -75,7 +73,6 @@ def hutchinson(
       tolerance: stop once the half-width of the 95 % t-interval is at most this times the
         mean, after 8 probes at the earliest; None uses all probes. An estimate that was
         stopped by its own error is slightly biased towards small errors.
-      together: probes per batched product.
 
     Returns:
       Trace. Without a tolerance it has converged by definition, its error being what it is;
@@ -86,14 +83,17 @@ def hutchinson(
     """
     if probes < 2:
         raise ValueError(f"{probes} probe; a standard error needs 2 or more")
+    product = prepared(matvec, operand)
     samples, squares = np.zeros(0), np.zeros(0)
     met = tolerance is None
     while samples.size < probes:
         count = probes if tolerance is None else min(LEAST, probes - samples.size)
-        keys = jax.vmap(partial(jax.random.fold_in, key))(np.arange(count) + samples.size)
-        first, second = _probe(matvec, together, operand, like, keys)
-        samples = np.append(samples, np.asarray(first, np.float64))
-        squares = np.append(squares, np.asarray(second, np.float64))
+        made = [
+            _sample(product, like, jax.random.fold_in(key, index))
+            for index in range(samples.size, samples.size + count)
+        ]
+        pairs = np.array(jax.device_get(made), np.float64)
+        samples, squares = np.append(samples, pairs[:, 0]), np.append(squares, pairs[:, 1])
         if not np.isfinite(samples).all():
             none = Estimate(None, None, False, "the operator is not finite")
             return Trace(none, none, samples, squares)
@@ -115,15 +115,12 @@ def _error(samples: np.ndarray) -> float:
     return float(samples.std(ddof=1)) / samples.size**0.5
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _probe(
-    matvec: MatVec, together: int, operand: Any, like: Params, keys: Key
-) -> tuple[Array, Array]:
-    product = prepare(matvec, operand)
+def _sample(product: Product, like: Params, key: Key) -> tuple[Array, Array]:
+    """(z^T A z, |A z|^2) of one probe."""
+    z = trees.signs_like(key, like)
+    return _products(z, applied(product, z))
 
-    def one(key: Key) -> tuple[Array, Array]:
-        z = trees.signs_like(key, like)
-        moved = product(z)
-        return trees.dot(z, moved), trees.dot(moved, moved)
 
-    return jax.lax.map(one, keys, batch_size=None if together == 1 else together)
+@jax.jit
+def _products(z: Params, moved: Params) -> tuple[Array, Array]:
+    return trees.dot(z, moved), trees.dot(moved, moved)

@@ -40,7 +40,7 @@ def test_the_variance_is_twice_the_square_off_the_diagonal():
     matrix = symmetric(30)
     with float64():
         found = hutchinson(
-            dense, jnp.asarray(matrix), jnp.zeros(30), jax.random.key(0), probes=4000, together=100
+            dense, jnp.asarray(matrix), jnp.zeros(30), jax.random.key(0), probes=4000
         )
     expected = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2))
     # The sample variance of 4,000 is itself known to about 3 %.
