@@ -32,6 +32,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from jaxid.data.scaling import fit
 from jaxid.diagnosis.statistics import t_interval
 from jaxid.errors import InputError, exit_code
 from jaxid.parsing import parse
@@ -208,6 +209,26 @@ def paired_ratio(values: Sequence[float | None], base: Sequence[float | None]) -
     ends = (found.low, found.high)
     ci95 = None if None in ends else np.exp(np.array(ends, float))
     return {"ratio": math.exp(found.mean), "ci95": ci95, "seeds": found.size}
+
+
+def mapped64(name: str, train: np.ndarray) -> np.ndarray:
+    """The map of `jaxid.data.scaling` in float64, (n, d); raw pixels stay integers.
+
+    Its float32 whitening matrix is not used: the rounding would fill the null directions.
+    """
+    if name == "raw":
+        return train
+    if name == "whitened":
+        z: np.ndarray = train - train.mean(axis=0, dtype=np.float64)[None, :]
+        values, vectors = np.linalg.eigh(z.T @ z / len(z))
+        kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+        basis = vectors[:, kept]
+        matrix: np.ndarray = (basis / np.sqrt(values[kept])[None, :]) @ basis.T
+        return z @ matrix
+    scaling = fit(name, train)
+    shift, factor = (np.asarray(part, np.float64) for part in (scaling.shift, scaling.factor))
+    mapped: np.ndarray = (train - shift[None, :]) * factor[None, :]
+    return mapped
 
 
 def save_figure(figure: Figure, stem: Path) -> None:

@@ -131,7 +131,7 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
 
 def conditioning(name: str, train: np.ndarray) -> common.Record:
     """The second moment of [z, 1], z the mapped inputs in float64."""
-    moment = second_moment(train if name == "raw" else mapped64(name, train))
+    moment = second_moment(common.mapped64(name, train))
     return {
         "kappa": moment.kappa.value,
         "kappa_error": moment.kappa.error,
@@ -141,24 +141,6 @@ def conditioning(name: str, train: np.ndarray) -> common.Record:
         "order": int(moment.eigenvalues.size),
         "threshold": moment.threshold,
     }
-
-
-def mapped64(name: str, train: np.ndarray) -> np.ndarray:
-    """The map of `jaxid.data.scaling` in float64, (n, d).
-
-    Its float32 whitening matrix is not used: the rounding would fill the null directions.
-    """
-    if name == "whitened":
-        z: np.ndarray = train - train.mean(axis=0, dtype=np.float64)[None, :]
-        values, vectors = np.linalg.eigh(z.T @ z / len(z))
-        kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
-        basis = vectors[:, kept]
-        matrix: np.ndarray = (basis / np.sqrt(values[kept])[None, :]) @ basis.T
-        return z @ matrix
-    scaling = fit(name, train)
-    shift, factor = (np.asarray(part, np.float64) for part in (scaling.shift, scaling.factor))
-    mapped: np.ndarray = (train - shift[None, :]) * factor[None, :]
-    return mapped
 
 
 def relu_level(name: str, dataset: Dataset) -> common.Record:

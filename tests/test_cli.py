@@ -19,6 +19,7 @@ from jaxid.commands import explain as explain_command
 from jaxid.commands import spectrum as spectrum_command
 from jaxid.commands import train as train_command
 from jaxid.data import idx, mnist, network
+from jaxid.diagnosis import curvature as looking
 from jaxid.diagnosis import explain as explaining
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.training.checkpoint import load_state
@@ -355,6 +356,28 @@ def test_spectrum_of_a_problem_of_one_s_own_along_training(tmp_path, capsys):
     assert len(record["along"]["points"][0]["seeds"]) == 2
     assert (out / "figures" / "along_training.png").is_file()
     assert "Along training" in capsys.readouterr().out
+
+
+def test_an_interrupt_keeps_the_matrices_that_were_finished(tmp_path, monkeypatch, capsys):
+    out, made = tmp_path / "out", []
+    survey = looking.survey
+
+    def counted(name, *args, **options):
+        if made:
+            raise KeyboardInterrupt
+        made.append(name)
+        return survey(name, *args, **options)
+
+    monkeypatch.setattr(looking, "survey", counted)
+    assert cli.main(["spectrum", *TINY, *SMALL, "--out", str(out)]) == 130
+    record = spectrum_record(out)
+    assert [m["name"] for m in record["points"][0]["matrices"]] == ["hessian"]
+    assert record["interrupted"] == "curvature at init, gauss_newton"
+    printed = capsys.readouterr()
+    assert "Hessian" in printed.out and "what was finished is written" in printed.err
+    assert "20 parameters, 40 examples: about" in printed.err
+    assert cli.main(["spectrum", *TINY, *SMALL, "--out", str(tmp_path / "none")]) == 130
+    assert not (tmp_path / "none").exists()
 
 
 def test_spectrum_refuses_what_cannot_be(refused, tmp_path):

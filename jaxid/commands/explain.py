@@ -16,7 +16,7 @@ from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, load_data
 from jaxid.parsing import parse, spec_of
 from jaxid.training.progress import terminal
-from jaxid.wording import counted
+from jaxid.wording import counted, duration
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     plan = make_plan(spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds)
     say(
         f"{plan.spec.data}, depth {plan.spec.depth}, {counted(plan.spec.seeds, 'seed')}, "
-        f"{counted(plan.spec.epochs or 0, 'epoch')}: about {_duration(plan.predicted_seconds)}"
+        f"{counted(plan.spec.epochs or 0, 'epoch')}: about {duration(plan.predicted_seconds)}"
     )
     diagnosis = Diagnosis(*explain(plan, terminal(notes)))
     diagnosis.save(options.out)
@@ -65,9 +65,3 @@ def run(argv: Sequence[str]) -> int:
         say(f"interrupted ({diagnosis.record['interrupted']}); what was finished is written")
     print(f"\nreport: {options.out / 'report.html'}   data: {options.out / 'diagnosis.json'}")
     return 130 if diagnosis.record["interrupted"] else 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

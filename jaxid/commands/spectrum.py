@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from jaxid import trees
 from jaxid.commands.output import check_out
 from jaxid.curvature.survey import Effort
-from jaxid.diagnosis.along_training import SHARE, follow_training, plan_following
-from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point
+from jaxid.diagnosis.along_training import SHARE, Following, follow_training, plan_following
+from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
 from jaxid.loading import load_problem
@@ -34,6 +35,7 @@ from jaxid.training.layout import choose_layout
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
+from jaxid.wording import counted, duration
 
 EXAMPLES = 10_000
 """Examples by default, at most."""
@@ -134,6 +136,7 @@ def run(argv: Sequence[str]) -> int:
     notes = Console(stderr=True)
     reporter = terminal(notes)
     place = _place(target, options, notes)
+    notes.print(_prediction(options, place), highlight=False, style="dim")
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     record, arrays = measure(options, place, reporter)
     seconds = round(time.perf_counter() - clock, 2)
@@ -144,52 +147,96 @@ def run(argv: Sequence[str]) -> int:
     np.savez_compressed(options.out / "spectrum.npz", **named)
     draw_curvature(record, arrays, options.out / "figures")
     print_curvature(record)
+    if record["interrupted"]:
+        what = f"interrupted ({record['interrupted']}); what was finished is written"
+        notes.print(what, highlight=False, style="dim")
     print(f"\ndata: {options.out / 'spectrum.json'}   figures: {options.out / 'figures'}")
-    return 0
+    return 130 if record["interrupted"] else 0
 
 
 def measure(
     options: SpectrumOptions, place: Place, reporter: Reporter
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The record, and the arrays behind the figures."""
-    used = min(place.problem.examples, options.use_examples or EXAMPLES)
+    data, look = _data(options, place), _look(options)
     runner = place.runner
-    data = (runner.x[:used], None if runner.y is None else runner.y[:used])
-    memory = int(options.memory_gib * 2**30)
-    look = Look(options.effort(), options.exact_order, memory, options.layers)
     points: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     states, along = place.states, None
     names = [place.name]
+    stopped: str | None = None
     if options.along:
-        following = plan_following(place.problem, looks=options.looks, share=options.share)
+        following = _following(options, place.problem)
         # The states are consumed by training.
         kept = jax.tree.map(jnp.copy, states)
         along, end = follow_training(
-            runner, place.seeds, following, memory=memory, reporter=reporter
+            runner, place.seeds, following, memory=look.memory, reporter=reporter
         )
         names, stages = ["init", "end"], [kept, end]
+        if along["interrupted"] is not None:
+            names, stages, stopped = [], [], f"training, epoch {along['interrupted'] + 1}"
     else:
         stages = [states]
     for name, stage in zip(names, stages, strict=True):
-        point, found = examine_point(
-            place.problem,
-            one_seed(stage, 0),
-            data,
-            name,
-            look,
-            residual=place.residual,
-            reporter=reporter,
-        )
+        try:
+            point, found = examine_point(
+                place.problem,
+                one_seed(stage, 0),
+                data,
+                name,
+                look,
+                residual=place.residual,
+                reporter=reporter,
+            )
+        except KeyboardInterrupt:
+            if not points and along is None:
+                raise
+            stopped = f"curvature at {name}"
+            break
         points.append(point)
         arrays |= found
+        if point["interrupted"]:
+            stopped = f"curvature at {name}, {point['interrupted']}"
+            break
     return {
         "schema": 1,
         "problem": place.spec,
-        "examples": {"used": used, "of": place.problem.examples},
+        "examples": {"used": int(data[0].shape[0]), "of": place.problem.examples},
         "points": points,
         "along": along,
+        "interrupted": stopped,
     }, arrays
+
+
+def _data(options: SpectrumOptions, place: Place) -> Any:
+    """The examples that the loss is over."""
+    used = min(place.problem.examples, options.use_examples or EXAMPLES)
+    x, y = place.runner.x, place.runner.y
+    return x[:used], None if y is None else y[:used]
+
+
+def _look(options: SpectrumOptions) -> Look:
+    memory = int(options.memory_gib * 2**30)
+    return Look(options.effort(), options.exact_order, memory, options.layers)
+
+
+def _following(options: SpectrumOptions, problem: Problem) -> Following:
+    return plan_following(
+        problem, looks=options.looks, share=options.share, exact_order=options.exact_order
+    )
+
+
+def _prediction(options: SpectrumOptions, place: Place) -> str:
+    """What will be done and how long it will take, about."""
+    data, params = _data(options, place), one_seed(place.states, 0).params
+    seconds = predicted_seconds(place.problem, params, data, _look(options))
+    sizes = f"{counted(trees.size(params), 'parameter')}, {counted(data[0].shape[0], 'example')}"
+    if not options.along:
+        return f"{sizes}: about {duration(seconds)}"
+    following = _following(options, place.problem)
+    looks = f"{len(following.epochs)} looks on {following.examples:,} examples"
+    points = f"two points about {duration(2 * seconds)}"
+    return f"{sizes}: {counted(len(place.seeds), 'seed')} trained, {looks} on the way; {points}"
 
 
 def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Place:

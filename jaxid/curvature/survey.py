@@ -18,7 +18,7 @@ from jaxid.curvature.exact import Exact
 from jaxid.curvature.excess import Excess, quadratic_excess
 from jaxid.errors import InputError
 from jaxid.linalg.density import Density, spectral_density
-from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
 from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import Trace, hutchinson
 from jaxid.prng import role_key
@@ -58,6 +58,14 @@ class Effort:
                 raise InputError(f"--{flag} is {getattr(self, name)}; it must be {least} or more")
         if not 0 < self.tolerance < 1:
             raise InputError(f"--tolerance is {self.tolerance}; give a number from 0 to 1")
+
+    def products(self, order: int, *, gradient: bool) -> int:
+        """How many products a survey makes, about: three fillings of the Krylov basis, which
+        is usual; the restarts allow for many more."""
+        wanted = sum(self.wanted(order))
+        ends = min(order, 3 * max(LEAST_BASIS, 2 * wanted + 10)) + wanted
+        steps = min(self.steps, max(2, order))
+        return ends + self.trace_probes + self.probes * steps + (self.steps if gradient else 0)
 
     def wanted(self, order: int) -> tuple[int, int]:
         """(largest, smallest) asked for, no more than there are."""

@@ -2,7 +2,8 @@
 
 At chosen epochs, for every seed: the Hessian's largest eigenvalue (sharpness), the largest of
 R^(1/2) H R^(1/2) beside the limit of the optimizer's own update, the trace, and the
-effective condition number of what is left. Each Krylov iteration starts from the last point's
+effective condition number of what is left; the condition number too where every eigenvalue
+is affordable. Each Krylov iteration starts from the last point's
 eigenvector, and the examples are as many as keep the whole within a share of the training's
 arithmetic, so that the shape of the loss can be watched without paying for it twice.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.curvature.dense import dense_matrix, rounding
+from jaxid.curvature.exact import exact_spectrum
 from jaxid.curvature.excess import quadratic_excess
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY, CurvatureProduct
@@ -45,6 +49,8 @@ PRODUCTS = 64
 trace, the gradient's measure."""
 STEP_PASSES, PRODUCT_PASSES = 3.0, 4.0
 """Forward passes that a training step and a product cost, about."""
+FLOAT64 = 2
+"""Arithmetic in float64 over the same in float32."""
 LEAST_EXAMPLES = 64
 TRACE_PROBES = 4
 GRADIENT_STEPS = 32
@@ -59,15 +65,22 @@ class Following:
       epochs: looks before these epochs; the last may be the number of epochs, the end.
       examples: of the training set, the first so many.
       share: planned arithmetic of the looks over that of the training.
+      exact: whether each look takes every eigenvalue of the Hessian, in float64.
     """
 
     epochs: tuple[int, ...]
     examples: int
     share: float
+    exact: bool = False
 
 
 def plan_following(
-    problem: Problem, *, looks: int | None = None, share: float = SHARE, examples: int | None = None
+    problem: Problem,
+    *,
+    looks: int | None = None,
+    share: float = SHARE,
+    examples: int | None = None,
+    exact_order: int = 0,
 ) -> Following:
     """Evenly spaced looks, and as many examples as the share of the training's cost allows;
     fewer looks, unless they are given, where that would be under 64. Very short runs cost
@@ -79,6 +92,8 @@ def plan_following(
         None.
       share: of the training's arithmetic, 10 % by default.
       examples: take so many instead; the share is then what that costs.
+      exact_order: parameters up to which every eigenvalue is computed at each look, if the
+        share allows it, for the condition number: as many products as there are parameters.
 
     Raises:
       InputError: for fewer than two looks, or a share that is not positive.
@@ -87,19 +102,28 @@ def plan_following(
         raise InputError(f"{looks} looks at a share of {share}; use 2 or more, and a share above 0")
     training = STEP_PASSES * problem.epochs * problem.steps_per_epoch * problem.batch_size
 
-    def affordable(looks: int) -> int:
-        return int(share * training / (PRODUCT_PASSES * PRODUCTS * looks))
+    def cost(products: int) -> float:
+        """Of one example at every look."""
+        return PRODUCT_PASSES * products * count
 
-    chosen, looks = looks, min(looks or LOOKS, problem.epochs + 1)
+    def affordable(products: int) -> int:
+        return int(share * training / cost(products))
+
+    count = min(looks or LOOKS, problem.epochs + 1)
     # Fewer looks before too few examples.
-    while chosen is None and looks > 2 and examples is None and affordable(looks) < LEAST_EXAMPLES:
-        looks -= 1
-    at = np.linspace(0, problem.epochs, looks).round().astype(int)
+    free = looks is None and examples is None
+    while free and count > 2 and affordable(PRODUCTS) < LEAST_EXAMPLES:
+        count -= 1
+    at = np.linspace(0, problem.epochs, count).round().astype(int)
+    order = trees.size(jax.eval_shape(problem.init, jax.random.key(0)))
+    every = PRODUCTS + FLOAT64 * order
+    enough = min(problem.examples, examples or LEAST_EXAMPLES)
+    exact = order <= exact_order and affordable(every) >= enough
+    products = every if exact else PRODUCTS
     if examples is None:
-        examples = max(LEAST_EXAMPLES, affordable(looks))
+        examples = max(LEAST_EXAMPLES, affordable(products))
     examples = min(problem.examples, examples)
-    planned = PRODUCT_PASSES * PRODUCTS * looks * examples / training
-    return Following(tuple(at.tolist()), examples, planned)
+    return Following(tuple(at.tolist()), examples, cost(products) * examples / training, exact)
 
 
 def follow_training(
@@ -121,7 +145,10 @@ def follow_training(
 
     Returns:
       (the record, the end states, stacked). A seed that is no longer finite has no values
-      from then on.
+      from then on. After Ctrl-C the looks that were made, and in ``interrupted`` the epoch.
+
+    Raises:
+      KeyboardInterrupt: if there was no look yet.
     """
     problem = runner.problem
     data = (
@@ -132,32 +159,40 @@ def follow_training(
     still = Anneal(*(jnp.asarray(v, jnp.int32) for v in Anneal()))
     product = curvature_product(problem).within(memory, one_seed(states, 0).params, data)
     starts: list[dict[str, Params]] = [{} for _ in seeds]
+    look = partial(_look, problem, product, data, following.exact, memory)
     points: list[Record] = []
     training = looking = 0.0
+    stopped, epoch = None, 0
     with reporter.task("training and looking", problem.epochs + len(following.epochs)) as task:
-        for epoch in range(problem.epochs + 1):
-            if epoch in following.epochs:
-                began = time.perf_counter()
-                limit = _limit(problem, one_seed(states, 0))
-                rows = [
-                    _look(problem, product, one_seed(states, k), data, seed, starts[k], limit)
-                    for k, seed in enumerate(seeds)
-                ]
-                looking += time.perf_counter() - began
-                points.append({"epoch": epoch, "step": epoch * stop, "seeds": rows})
-                task.advance(1, f"looked before epoch {epoch + 1}")
-            if epoch < problem.epochs:
-                began = time.perf_counter()
-                states, losses = runner.steps(states, epoch, 0, stop, still)
-                jax.tree.map(lambda leaf: leaf.block_until_ready(), states.params)
-                training += time.perf_counter() - began
-                task.advance(1, f"loss {float(jnp.mean(losses.train)):.4g}")
+        try:
+            for epoch in range(problem.epochs + 1):
+                if epoch in following.epochs:
+                    began = time.perf_counter()
+                    limit = _limit(problem, one_seed(states, 0))
+                    rows = [
+                        look(one_seed(states, k), seed, starts[k], limit)
+                        for k, seed in enumerate(seeds)
+                    ]
+                    looking += time.perf_counter() - began
+                    points.append({"epoch": epoch, "step": epoch * stop, "seeds": rows})
+                    task.advance(1, f"looked before epoch {epoch + 1}")
+                if epoch < problem.epochs:
+                    began = time.perf_counter()
+                    states, losses = runner.steps(states, epoch, 0, stop, still)
+                    jax.block_until_ready(states.params)  # type: ignore[no-untyped-call]
+                    training += time.perf_counter() - began
+                    task.advance(1, f"loss {float(jnp.mean(losses.train)):.4g}")
+        except KeyboardInterrupt:
+            if not points:
+                raise
+            stopped = epoch
     record = {
         "epochs": list(following.epochs),
         "examples": following.examples,
         "share_planned": following.share,
         "seconds": {"training": training, "looking": looking},
         "points": points,
+        "interrupted": stopped,
     }
     return record, states
 
@@ -165,8 +200,10 @@ def follow_training(
 def _look(
     problem: Problem,
     product: CurvatureProduct,
-    state: TrainState,
     data: tuple[Array, Array | None],
+    exact: bool,
+    memory: int,
+    state: TrainState,
     seed: int,
     starts: dict[str, Params],
     limit: Estimate,
@@ -176,7 +213,7 @@ def _look(
     loss, gradient = loss_and_gradient(problem, params, data)
     if not (np.isfinite(float(loss)) and np.isfinite(float(trees.norm(gradient)))):
         none = Estimate(None, None, False, "the seed is no longer finite")._asdict()
-        names = ("sharpness", "preconditioned", "limit", "trace", "effective_kappa")
+        names = ("sharpness", "preconditioned", "limit", "trace", "effective_kappa", "kappa")
         return {"seed": seed, "loss": None} | dict.fromkeys(names, none)
     operand = (params, data)
     top = _largest(product, operand, params, role_key(key, "sharpness"), starts, "plain")
@@ -199,7 +236,23 @@ def _look(
         "limit": limit._asdict(),
         "trace": trace.trace._asdict(),
         "effective_kappa": excess.effective_kappa._asdict(),
+        "kappa": _kappa(product, params, data, exact, memory)._asdict(),
     }
+
+
+def _kappa(
+    product: CurvatureProduct,
+    params: Params,
+    data: tuple[Array, Array | None],
+    exact: bool,
+    memory: int,
+) -> Estimate:
+    """The Hessian's condition number from all its eigenvalues, where they were planned."""
+    if not exact:
+        why = "every eigenvalue costs as many products as there are parameters, beyond the share"
+        return Estimate(None, None, False, why)
+    dense = dense_matrix(product, params, data, limit=memory)
+    return exact_spectrum(dense, error=rounding(dense, data[0].shape[0])).kappa
 
 
 def _limit(problem: Problem, state: TrainState) -> Estimate:

@@ -9,6 +9,7 @@ few enough all eigenvalues in float64 as well; only those give a condition numbe
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,36 +18,39 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
 from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.exact import Exact, exact_spectrum
+from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.null_directions import count_reasons, null_directions
+from jaxid.curvature.output_space import gauss_newton_trace, passes_cost
 from jaxid.curvature.parts import Part, layer_names
 from jaxid.curvature.products import EVERYTHING, MEMORY, CurvatureProduct
 from jaxid.curvature.survey import Effort, Survey, survey
+from jaxid.diagnosis.curvature_record import Arrays, Record, matrix_arrays, matrix_record
+from jaxid.diagnosis.optimizer_view import optimizer_view
 from jaxid.linalg.operators import Scaled
 from jaxid.precision import float64, widened
 from jaxid.prng import role_key
 from jaxid.problem import Problem
-from jaxid.stepping import effective_rates, has_moments
-from jaxid.theory.thresholds import stability_limit
 from jaxid.tracing import narrowings
 from jaxid.training.loop import TrainState
 from jaxid.training.progress import SILENT, Reporter
 from jaxid.types import Array, Estimate, Key, MatVec, Params
 
-Record = dict[str, Any]
-Arrays = dict[str, np.ndarray]
-SETTLING = 200
-"""Gradients at one place until the second moments are that place's; 0.999^200 is 0.82, but
-Adam's bias correction removes what is missing."""
 EXACT_ORDER = 2000
 """Parameters up to which all eigenvalues are computed."""
 LAYER_EFFORT: dict[str, Any] = {"top": 1, "bottom": 1, "probes": 2, "steps": 40, "trace_probes": 8}
+EXACT_TRACE = 2_000_000_000
+"""examples x outputs x parameters up to which Gauss-Newton's trace is exact: seconds."""
+PRODUCT_OVER_GRADIENT = 4 / 3
+"""A product's arithmetic over a gradient's: four passes, of which three make a gradient."""
+DISPATCH, COMPILE, START, FLOAT64 = 4e-4, 2.0, 3.0, 2
+"""Seconds beside a product's arithmetic; to compile one matrix's programs on a CPU; for the
+optimizer's view and the figures; and float64 over float32."""
 PARTS_EFFORT: dict[str, Any] = {"top": 1, "bottom": 1, "probes": 0, "trace_probes": 8}
 
 
@@ -89,34 +93,37 @@ def examine_point(
       reporter: progress.
 
     Returns:
-      (the point's record, arrays for the figures).
+      (the point's record, arrays for the figures). After Ctrl-C the matrices that were
+      finished, and in ``interrupted`` the one that was not.
+
+    Raises:
+      KeyboardInterrupt: if not even the Hessian was finished.
     """
     params, key = state.params, role_key(state.key, "curvature")
     loss, gradient = loss_and_gradient(problem, params, data)
-    view, rates = _optimizer_view(problem, state, data, role_key(key, "settle"))
+    view, rates = optimizer_view(problem, state, data, role_key(key, "settle"))
     exact, why = _exact(problem, params, data, look)
+    found: list[Survey] = []
+    traces: dict[str, Estimate] = {}
+    stopped = None
     with reporter.task(f"curvature at {name}", 1) as task:
         jobs = list(_jobs(problem, params, data, look, gradient, rates))
-        found = []
-        for job in jobs:
-            task.advance(0, job.name)
-            found.append(
-                survey(
-                    job.name,
-                    job.product,
-                    job.operand,
-                    job.like,
-                    key,
-                    effort=job.effort,
-                    gradient=job.gradient,
-                    exact=exact.get(job.name),
-                )
-            )
-            task.advance(1 / len(jobs), job.name)
+        try:
+            for job in jobs:
+                task.advance(0, job.name)
+                found.append(_survey(job, key, exact.get(job.name)))
+                if job.name == "gauss_newton":
+                    traces = _exact_trace(problem, params, data, look)
+                task.advance(1 / len(jobs), job.name)
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            stopped = jobs[len(found)].name if len(found) < len(jobs) else jobs[-1].name
     arrays: Arrays = {}
     for part in found:
-        arrays |= _arrays(f"{name}/{part.name}", part)
+        arrays |= matrix_arrays(f"{name}/{part.name}", part)
     layers = set(layer_names(params))
+    records = [matrix_record(part, traces.get(part.name)) for part in found]
     record: Record = {
         "name": name,
         "step": int(state.step),
@@ -124,13 +131,33 @@ def examine_point(
         "gradient_norm": float(trees.norm(gradient)),
         "parameters": trees.size(params),
         "examples": int(data[0].shape[0]),
-        "matrices": [matrix_record(part) for part in found if part.name not in layers],
-        "layers": [matrix_record(part) for part in found if part.name in layers],
+        "matrices": [record for record in records if record["name"] not in layers],
+        "layers": [record for record in records if record["name"] in layers],
         "optimizer": view,
         "exact": {"computed": bool(exact), "reason": why},
         "null": _null(problem, params, data, exact.get("gauss_newton"), residual),
+        "interrupted": stopped,
     }
     return record, arrays
+
+
+def predicted_seconds(
+    problem: Problem, params: Params, data: tuple[Array, Array | None], look: Look
+) -> float:
+    """How long `examine_point` will take, about, from one gradient that is timed now."""
+    loss_and_gradient(problem, params, data)[0].block_until_ready()
+    began = time.perf_counter()
+    loss_and_gradient(problem, params, data)[0].block_until_ready()
+    product = PRODUCT_OVER_GRADIENT * (time.perf_counter() - began) + DISPATCH
+    # The rates only decide whether there is a fourth matrix.
+    jobs = list(_jobs(problem, params, data, look, params, params))
+    count = sum(
+        job.effort.products(trees.size(job.like), gradient=job.gradient is not None) for job in jobs
+    )
+    order = trees.size(params)
+    if order <= look.exact_order:
+        count += 2 * FLOAT64 * order
+    return count * product + COMPILE * len(jobs) + START
 
 
 class Job(NamedTuple):
@@ -142,6 +169,30 @@ class Job(NamedTuple):
     like: Params
     effort: Effort
     gradient: Params | None = None
+
+
+def _survey(job: Job, key: Key, exact: Exact | None) -> Survey:
+    return survey(
+        job.name,
+        job.product,
+        job.operand,
+        job.like,
+        key,
+        effort=job.effort,
+        gradient=job.gradient,
+        exact=exact,
+    )
+
+
+def _exact_trace(
+    problem: Problem, params: Params, data: tuple[Array, Array | None], look: Look
+) -> dict[str, Estimate]:
+    """Gauss-Newton's trace from the outputs' side where that costs little."""
+    field = GaussNewtonField(problem.outputs, problem.output_losses)
+    if passes_cost(field, params, data) > EXACT_TRACE:
+        return {}
+    total, _ = gauss_newton_trace(field, params, data, memory=look.memory)
+    return {"gauss_newton": total}
 
 
 def _jobs(
@@ -178,52 +229,6 @@ def loss_and_gradient(
 ) -> tuple[Array, Params]:
     """The mean loss over the data, and its gradient."""
     return jax.value_and_grad(problem.mean_loss)(params, data)
-
-
-def _optimizer_view(
-    problem: Problem, state: TrainState, data: tuple[Array, Array | None], key: Key
-) -> tuple[Record, Params | None]:
-    """(the optimizer's limit and how P was found, its rates; None for those where there is
-    no diagonal P)."""
-    opt_state, how = state.opt_state, "second moments of the state"
-    if has_moments(opt_state) and int(state.step) == 0:
-        opt_state = _settled(problem, state, data, key)
-        how = f"second moments after {SETTLING} batches' gradients at this point"
-    elif not has_moments(opt_state):
-        how = "no second moments: P is 1"
-    rates = effective_rates(problem.optimizer, opt_state, state.params)
-    limit = stability_limit(problem.optimizer, opt_state, state.params)
-    if not rates.elementwise:
-        none = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
-        return {"limit": none._asdict(), "how": none.method, "rates": None}, None
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rates.tree)]
-    spread = {
-        "least": float(min(leaf.min() for leaf in leaves)),
-        "largest": float(max(leaf.max() for leaf in leaves)),
-    }
-    positive = jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates.tree)
-    return {"limit": limit._asdict(), "how": how, "rates": spread}, positive
-
-
-@partial(jax.jit, static_argnums=0)
-def _settled(
-    problem: Problem, state: TrainState, data: tuple[Array, Array | None], key: Key
-) -> Any:
-    """The optimizer's state after many batches' gradients at one place: before the first
-    step there are no second moments yet, and so no P."""
-    optimizer = optax.with_extra_args_support(problem.optimizer)
-    x, y = data
-    weights = jnp.ones((problem.batch_size,), jnp.float32)
-
-    def one(opt_state: Any, key: Key) -> tuple[Any, None]:
-        rows = jax.random.randint(key, (problem.batch_size,), 0, x.shape[0])
-        some = None if y is None else y[rows]
-        gradient = jax.grad(lambda p: problem.batch_loss(p, x[rows], some, weights)[0])(
-            state.params
-        )
-        return optimizer.update(gradient, opt_state, state.params, value=jnp.zeros(()))[1], None
-
-    return jax.lax.scan(one, state.opt_state, jax.random.split(key, SETTLING))[0]
 
 
 def _exact(
@@ -270,94 +275,3 @@ def _null(
         "reasons": counts,
         "log10_permutations": found.log10_permutations,
     }
-
-
-def matrix_record(found: Survey) -> Record:
-    """One survey as JSON values."""
-    top = found.effort.wanted(found.order)[0]
-    values, bounds = found.ends.values.tolist(), found.ends.bounds.tolist()
-    ends = [
-        {"value": v, "error": b, "converged": bool(c)}
-        for v, b, c in zip(values, bounds, found.ends.converged, strict=True)
-    ]
-    exact = found.exact
-    record: Record = {
-        "name": found.name,
-        "order": found.order,
-        "dtype": found.dtype,
-        "lambda_max": found.ends.estimate(0)._asdict(),
-        "lambda_min": found.ends.estimate(-1)._asdict(),
-        "top": ends[:top],
-        "bottom": ends[top:],
-        "products": found.ends.products,
-        "stopped": found.ends.stopped,
-        "trace": found.trace.trace._asdict(),
-        "square": found.trace.square._asdict(),
-        "participation_rank": found.trace.participation_rank._asdict(),
-        "stable_rank": found.stable_rank._asdict(),
-        "density": None,
-        "effective_kappa": None,
-        "exact": None,
-        "kappa": _no_kappa(found)._asdict(),
-    }
-    if found.density is not None:
-        zero, zero_error = found.density.share(-found.density.blur, found.density.blur)
-        below, below_error = found.density.share(-np.inf, -found.density.blur)
-        record["density"] = {
-            "floor": found.density.floor,
-            "blur": found.density.blur,
-            "resolution": found.density.resolution,
-            "converged": found.density.converged,
-            "method": found.density.method,
-            "zero": {"share": zero, "error": zero_error},
-            "negative": {"share": below, "error": below_error},
-        }
-    if found.excess is not None:
-        record["effective_kappa"] = found.excess.effective_kappa._asdict()
-        record["excess"] = {
-            "total": found.excess.total,
-            "flat": found.excess.flat,
-            "negative": found.excess.negative,
-        }
-    if exact is not None:
-        record["kappa"] = exact.kappa._asdict()
-        record["exact"] = {
-            "threshold": exact.threshold,
-            "lambda_max": exact.lambda_max._asdict(),
-            "lambda_min": exact.least._asdict(),
-            "lambda_min_nonzero": exact.lambda_min_nonzero._asdict(),
-            "null_dim": exact.null_dim,
-            "negative": exact.negative,
-            "near": exact.near,
-            "stable_rank": exact.stable_rank,
-            "participation_rank": exact.participation_rank,
-            "effective_kappa": None
-            if exact.effective_kappa is None
-            else exact.effective_kappa._asdict(),
-        }
-    return record
-
-
-def _no_kappa(found: Survey) -> Estimate:
-    return Estimate(
-        None,
-        None,
-        False,
-        f"products in {found.dtype} do not tell the smallest eigenvalues from rounding",
-    )
-
-
-def _arrays(prefix: str, found: Survey) -> Arrays:
-    """What the figures are drawn from."""
-    arrays: Arrays = {}
-    if found.density is not None and found.density.nodes.size:
-        arrays[f"{prefix}/nodes"] = found.density.nodes
-        arrays[f"{prefix}/weights"] = found.density.weights
-    if found.exact is not None:
-        arrays[f"{prefix}/eigenvalues"] = found.exact.eigenvalues
-    curve = found.excess.curve() if found.excess is not None and found.excess.nodes.size else None
-    if found.exact is not None and found.exact.curve() is not None:
-        curve = found.exact.curve()
-    if curve is not None:
-        arrays[f"{prefix}/shares"], arrays[f"{prefix}/effective_kappa"] = curve
-    return arrays

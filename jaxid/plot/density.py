@@ -107,11 +107,8 @@ def _side(
         )
         low = np.maximum(side.share - side.error, LEAST)[shown]
         axes.vlines(centres[shown], low, (side.share + side.error)[shown], color=colour, lw=1.2)
-        if exact is not None:
-            own = np.log10(sign * exact[sign * exact > floor])
-            share = np.histogram(own, side.edges)[0] / exact.size
-            axes.stairs(np.maximum(share, LEAST), 10**side.edges, color=INK, lw=1.0)
-            note(axes, 0.02, 0.97, "line: every eigenvalue, float64", INK, va="top")
+    if exact is not None:
+        _exact(axes, sign * exact, found["exact"]["threshold"])
     ends = found["top"] if sign > 0 else found["bottom"]
     for end in ends:
         if sign * end["value"] > floor:
@@ -122,6 +119,18 @@ def _side(
         axes.invert_xaxis()
     if side is None:
         axes.set_xlim((floor * 10, floor / 3) if sign < 0 else (floor / 3, floor * 10))
+
+
+def _exact(axes: Axes, signed: np.ndarray, threshold: float) -> None:
+    """Every eigenvalue of one sign, down to what float64 does not tell from 0 either."""
+    places = np.log10(signed[signed > threshold])
+    if not places.size:
+        return
+    low, high = np.floor(places.min()), np.ceil(places.max() + 0.1)
+    edges = np.linspace(low, high, int((high - low) * BINS_PER_DECADE) + 1)
+    share = np.histogram(places, edges)[0] / signed.size
+    axes.stairs(np.maximum(share, LEAST), 10**edges, color=INK, lw=1.0)
+    note(axes, 0.02, 0.97, "line: every eigenvalue, float64", INK, va="top")
 
 
 def _title(point: Record) -> str:
@@ -143,5 +152,6 @@ def caption(record: Record, arrays: Arrays) -> str:
         f"Shares of the {found['order']:,} eigenvalues in bins of a quarter of a decade, by "
         f"{found['density']['method']}; bars are standard errors over the probes. Marks at the "
         "bottom are eigenvalues found one by one, dotted where they have not converged. Nearer "
-        f"to 0 than the dashed line, {blur}, so many products don't tell eigenvalues from 0."
+        f"to 0 than the dashed line, {blur}, so many products don't tell eigenvalues from 0; "
+        "the line of all eigenvalues, where they were computed, does."
     )

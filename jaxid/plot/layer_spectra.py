@@ -12,6 +12,8 @@ from jaxid.wording import estimate, number
 
 def draw(record: Record, arrays: Arrays) -> Figure | None:
     """One row for each layer: nodes of its density, sized by weight; None without layers."""
+    if not record["points"]:
+        return None
     point = record["points"][-1]
     layers = point["layers"]
     shown = [m for m in layers if f"{point['name']}/{m['name']}/nodes" in arrays]

@@ -163,6 +163,7 @@ def _along(along: Record) -> Table:
         "limit": "its limit",
         "trace": "trace",
         "effective_kappa": "kappa of 99 %",
+        "kappa": "kappa",
     }
     table.add_column("epoch", justify="right")
     for label in names.values():

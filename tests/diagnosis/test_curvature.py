@@ -61,8 +61,12 @@ def test_ends_and_exact_values_are_the_dense_matrix_s(examined):
             assert abs(found[end]["value"] - truth) <= found[end]["error"] + slack
             assert abs(found["exact"][end]["value"] - truth) <= 1e-9 * np.abs(values).max()
         # Student's t at 16 or 8 probes: 4 standard errors are one in hundreds.
-        trace = found["trace"]
+        trace = found["trace_sampled"]
         assert abs(trace["value"] - np.trace(matrix)) <= 4 * trace["error"] + slack
+        assert np.isclose(found["trace"]["value"], np.trace(matrix), rtol=1e-9)
+        assert np.isclose(
+            found["participation_rank"]["value"], np.trace(matrix) ** 2 / np.sum(matrix**2)
+        )
         np.testing.assert_allclose(
             arrays[f"end/{name}/eigenvalues"], values, atol=1e-10 * values[-1]
         )
@@ -124,6 +128,12 @@ def test_what_is_too_large_or_has_not_converged_is_said_to_be_everywhere():
     found = record["matrices"][0]
     assert found["kappa"]["value"] is None and "rounding" in found["kappa"]["method"]
     assert found["exact"] is None and "more than" in record["exact"]["reason"]
+    # The outputs' side knows Gauss-Newton's trace all the same.
+    gauss = named(record, "gauss_newton")
+    assert "output space" in gauss["trace"]["method"]
+    assert abs(gauss["trace"]["value"] - gauss["trace_sampled"]["value"]) <= 20 * (
+        gauss["trace_sampled"]["error"] or 0.0
+    )
     assert record["layers"] == [] and record["null"] is None
     assert not found["lambda_max"]["converged"] and found["lambda_max"]["error"] > 0
     assert not any(end["converged"] for end in [*found["top"], *found["bottom"]])
@@ -146,7 +156,7 @@ def followed():
     )  # fmt: skip
     problem = build_problem(spec, load_data(spec))
     runner = Runner(problem)
-    record, states = follow_training(runner, [0, 1], Following((0, 2, 4), 40, 1.0))
+    record, states = follow_training(runner, [0, 1], Following((0, 2, 4), 40, 1.0, exact=True))
     return problem, runner, record, states
 
 
@@ -166,15 +176,36 @@ def test_sharpness_along_training_is_the_dense_hessian_s(followed):
         params = jax.tree.map(lambda leaf, k=k: leaf[k], states.params)
         with float64():
             dense = oracles.dense_hessian(problem, wide(params), (runner.x, None))
-        top = np.linalg.eigvalsh(dense)[-1]
+        values = np.linalg.eigvalsh(dense)
+        top = values[-1]
         row = record["points"][-1]["seeds"][k]
         assert row["sharpness"]["converged"]
         assert abs(row["sharpness"]["value"] - top) <= row["sharpness"]["error"] + 1e-4 * top
         # For gradient descent the optimizer sees the rate times the sharpness.
         assert np.isclose(row["preconditioned"]["value"], 0.01 * top, rtol=0.02)
         assert np.isclose(row["limit"]["value"], 2.0)
+        positive = values[values > 1e-12 * top]
+        assert np.isclose(row["kappa"]["value"], top / positive[0], rtol=1e-3)
         assert np.isclose(row["loss"], float(problem.mean_loss(params, (runner.x, None))))
     assert record["points"][0]["seeds"][0]["preconditioned"]["value"] is None
+
+
+def test_an_interrupt_keeps_the_looks_that_were_made(followed, monkeypatch):
+    _, runner, whole, _ = followed
+    taken = runner.steps
+
+    def steps(states, epoch, *rest):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return taken(states, epoch, *rest)
+
+    monkeypatch.setattr(runner, "steps", steps)
+    record, _ = follow_training(runner, [0, 1], Following((0, 2, 4), 40, 1.0))
+    assert record["interrupted"] == 3 and whole["interrupted"] is None
+    assert [p["epoch"] for p in record["points"]] == [0, 2]
+    monkeypatch.setattr(runner, "init", lambda seeds: steps(None, 3))
+    with pytest.raises(KeyboardInterrupt):
+        follow_training(runner, [0, 1], Following((0, 2, 4), 40, 1.0))
 
 
 def test_a_seed_that_blows_up_has_no_values_and_harms_no_other():
@@ -196,5 +227,9 @@ def test_the_plan_keeps_to_its_share():
     assert plan_following(problem, examples=10).examples == 10
     with pytest.raises(InputError, match="2 or more"):
         plan_following(problem, looks=1)
+    assert not plan_following(problem, exact_order=10**6).exact
+    dear = plan_following(problem, share=40.0, exact_order=10**6)
+    assert dear.exact and dear.share <= 40.0 and dear.examples >= 64
+    assert not plan_following(problem, share=40.0, exact_order=10).exact
     short = dataclasses.replace(spec, epochs=1)
     assert plan_following(build_problem(short, load_data(short))).epochs == (0, 1)
