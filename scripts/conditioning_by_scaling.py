@@ -1,12 +1,15 @@
 """The Hessian of one linear layer under five scalings, and the descent that it predicts.
 
-Claim: dividing by 255 leaves a linear layer's conditioning as it is, bad; centring takes off
-one large eigenvalue; standardizing and whitening change the shape of the spectrum. How long
-gradient descent takes follows from the spectrum and from where the loss sits in it, and the
-run does what the spectrum says.
+Claim: dividing by 255 leaves a linear layer's conditioning as it is; centring takes off one
+large eigenvalue; standardizing and whitening change the shape of the spectrum. How long
+gradient descent takes follows from the spectrum and from where the loss sits in it, not from
+the condition number alone, and the run does what the spectrum says.
 Command: python scripts/conditioning_by_scaling.py
-Expected: TBD
-Runtime: TBD
+Expected: kappa raw 4.72e10, / 255 4.83e10, centered 6.34e9, standardized 6,167, whitened 1;
+of the modes that hold 99 % of the first loss 4,660, 4,780, 882, 594 and 1. Steps to 0.1 % of
+the first loss: 14,185, 14,529, 2,764, 1,158 and 1. All 64 losses of each run
+within 1.5e-7 of the formula.
+Runtime: 8 minutes on 2 idle cores (20 beside other jobs).
 
 The layer is linear with a bias, the target its own input in the scaled units, the loss the
 mean squared error. Its Hessian does not depend on the parameters: (2/m) E[x~ x~^T] for each
@@ -152,7 +155,7 @@ def _row(name: str, found: HeadSpectrum, rate: float, losses: list[float]) -> co
             "losses": int(compared.sum()),
         },
         "curve": curve,
-        "steps_to": [_steps_to(curve, share) for share in LEFT],
+        "steps_to": [steps_to(values, excess, rate, share) for share in LEFT],
     }
 
 
@@ -162,9 +165,20 @@ def left(values: np.ndarray, excess: np.ndarray, rate: float, steps: np.ndarray)
     return np.sum(excess * np.exp(2.0 * np.asarray(steps)[:, None] * np.log1p(-shrink)), axis=1)
 
 
-def _steps_to(curve: np.ndarray, share: float) -> int | None:
-    below = np.flatnonzero(curve <= share)
-    return int(HORIZON[below[0]]) if below.size else None
+def steps_to(values: np.ndarray, excess: np.ndarray, rate: float, share: float) -> int | None:
+    """The first step with at most that share of the first loss, by bisection; None if that
+    is beyond the horizon."""
+
+    def above(step: int) -> bool:
+        return bool(left(values, excess, rate, np.array([step]))[0] > share * excess.sum())
+
+    low, high = 0, int(HORIZON[-1])
+    if above(high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if above(middle) else (low, middle)
+    return high
 
 
 def finding(rows: list[common.Record]) -> str:
