@@ -9,7 +9,7 @@ Expected: kappa raw 4.72e10, / 255 4.83e10, centered 6.34e9, standardized 6,167,
 of the modes that hold 99 % of the first loss 4,660, 4,780, 882, 594 and 1. Steps to 0.1 % of
 the first loss: 14,185, 14,529, 2,764, 1,158 and 1. All 64 losses of each run
 within 1.5e-7 of the formula.
-Runtime: 8 minutes on 2 idle cores (20 beside other jobs).
+Runtime: 21 minutes on 2 cores beside other jobs.
 
 The layer is linear with a bias, the target its own input in the scaled units, the loss the
 mean squared error. Its Hessian does not depend on the parameters: (2/m) E[x~ x~^T] for each
