@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 MPLBACKEND := Agg
 export MPLBACKEND
 
-.PHONY: help explain test lint format figures bench-keras bench-layouts clean
+.PHONY: help explain test lint format figures bench-keras bench-layouts bench-curvature bench-exact clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,17 @@ bench-keras: $(STAMP) .venv-keras/bin/python ## seconds per epoch beside Keras 3
 bench-layouts: $(STAMP) ## seconds per seed and epoch, in turn and vmapped
 	$(BIN)/python scripts/bench/layouts.py
 
+.venv-curvature/bin/python:
+	$(PYTHON) -m venv .venv-curvature
+	.venv-curvature/bin/python -m pip install --quiet --disable-pip-version-check \
+	  torch curvlinops-for-pytorch pyhessian
+
+bench-curvature: $(STAMP) .venv-curvature/bin/python ## eigenvalues, density, trace beside three others (MNIST)
+	$(BIN)/python scripts/bench/curvature.py --python .venv-curvature/bin/python
+
+bench-exact: $(STAMP) ## time and memory of all 615,440 eigenvalues of one layer (MNIST)
+	$(BIN)/python scripts/bench/exact_spectrum.py
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "jaxid needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -48,4 +59,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:           ## remove environments, caches and runs
-	rm -rf .venv .venv-keras runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-keras .venv-curvature runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
