@@ -1,14 +1,18 @@
 """What each optimizer sees of one Hessian: four scalings of the pixels, three optimizers.
 
-Claim: an adaptive optimizer divides by sqrt(v), one number for each weight. That takes
-orders off the condition number of raw pixels and nothing off that of the modes which hold the
-loss: under Adam it stays, under RMSprop it grows, since a pixel that the last ten batches left
-dark has hardly any v and a rate that only eps bounds. Those rates make the largest modes, and
-with eps 1e-7 they are all that tells pixels / 255 from raw ones; with eps 1e-12 nothing does.
-Standardizing and whitening help every optimizer.
+Claim: an adaptive optimizer divides by sqrt(v), one number for each weight. Of raw pixels that
+takes orders off the condition number and nothing off that of the modes which hold the loss:
+under Adam it stays, under RMSprop it grows, since a pixel that the last ten batches left dark
+has hardly any v and a rate that only eps bounds. Those rates make the largest modes, and with
+eps 1e-7 they tell pixels / 255 from raw ones; with 1e-12 the two spectra lie on each other but
+for the last few modes. Standardizing and whitening help every optimizer, and of whitened
+pixels gradient descent sees the best spectrum, since there P can only spoil it.
 Command: python scripts/preconditioned_spectrum.py
-Expected: TBD
-Runtime: TBD
+Expected: median kappa, effective kappa over the outputs: raw, gradient descent 4.72e10, 6,210;
+RMSprop 1.51e7, 75,800; Adam 2.06e7, 6,750. / 255, RMSprop 9.56e7, 4,100, with eps 1e-12 7.28e5,
+96,800. Standardized 6,170, 601; 6.5e5, 19,800; 1.04e5, 3,940. Whitened 1, 1; 1,270, 366; 80, 34.
+RMSprop's largest rate times curvature on raw pixels is 40 (24 to 63), beyond its limit of 2.
+Runtime: 7 minutes on 2 cores beside other jobs.
 
 One linear layer with a bias, its own input as the target in the scaled units. Each output
 has the Hessian block H = (2/m) E[x~ x~^T], the same for all. After one epoch the rates R
