@@ -44,6 +44,10 @@ class Rates(NamedTuple):
     tree: Params
     elementwise: bool
 
+    def descending(self) -> Params:
+        """r with negative ones, which climb, as 0: R in R^(1/2) H R^(1/2)."""
+        return jax.tree.map(lambda r: jnp.maximum(r, 0.0), self.tree)
+
 
 def effective_rates(
     optimizer: optax.GradientTransformation, opt_state: Any, params: Params

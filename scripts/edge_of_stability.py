@@ -48,7 +48,7 @@ from matplotlib.figure import Figure
 from jaxid import trees
 from jaxid.curvature.matrices import curvature_product
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.linalg.lanczos import eigenpairs
+from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
@@ -122,7 +122,7 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
     product = Scaled(curvature_product(problem, chunk=data[0].shape[0]))
     params = [problem.init(role_key(seed_key(seed), "init")) for seed in spec.seed_list]
     ones = jax.tree.map(jnp.ones_like, params[0])
-    start = [as_json(largest(product, ((one, data), ones), {})) for one in params]
+    start = [as_json(largest(product, ((one, data), ones))[0]) for one in params]
     typical = float(np.mean([found["value"] for found in start]))
     runs, rows = QUICK if options.quick else RUNS, []
     chains: dict[tuple[str, float], Chain] = {}
@@ -171,16 +171,13 @@ def chain(problem: Problem, unit: optax.GradientTransformation) -> Chain:
     return Chain(unit, stretch)
 
 
-def largest(product: MatVec, operand: Any, kept: dict[str, Params]) -> Estimate:
-    """The largest eigenvalue by Lanczos, from the last eigenvector and a tenth of a random one,
-    so that new directions can show. With rates of 1 it is the sharpness."""
-    start = trees.random_like(jax.random.key(0), operand[1])
-    if kept:
-        start = trees.add_scaled(kept["vector"], 0.1 / float(trees.norm(start)), start)
-    found = eigenpairs(product, operand, start, restarts=6, tolerance=1e-3)
-    if found.values.size:
-        kept["vector"] = jax.tree.map(lambda leaf: leaf[0], found.vectors)
-    return found.estimate(0)
+def largest(
+    product: MatVec, operand: Any, last: Params | None = None
+) -> tuple[Estimate, Params | None]:
+    """The largest eigenvalue by Lanczos and its vector, to go on from. With rates of 1 it is the
+    sharpness."""
+    random = trees.random_like(jax.random.key(0), operand[1])
+    return follow_largest(product, operand, random, last)
 
 
 def as_json(found: Estimate) -> common.Record:
@@ -193,7 +190,7 @@ def follow(
 ) -> common.Record:
     """One seed: its losses, and what the optimizer sees after each stretch."""
     state = chain.unit.init(params)
-    kept: dict[str, Params] = {}
+    vector: Params | None = None
     losses: list[float] = []
     points: list[common.Record] = []
     sharpness = Estimate(None, None, False, "diverged")
@@ -205,14 +202,14 @@ def follow(
             break
         rates = effective_rates(chain.unit, state, params)
         assert rates.elementwise
-        own = jax.tree.map(lambda r: rate * jnp.maximum(r, 0.0), rates.tree)
-        seen = largest(product, ((params, data), own), kept)
+        own = jax.tree.map(lambda r: rate * r, rates.descending())
+        seen, vector = largest(product, ((params, data), own), vector)
         points.append({"step": look * STRETCH, **as_json(seen)})
         task.advance(1, f"loss {losses[-1]:.3g}")
     diverged = len(points) < looks
     if not diverged:
         ones = jax.tree.map(jnp.ones_like, params)
-        sharpness = largest(product, ((params, data), ones), {})
+        sharpness, _ = largest(product, ((params, data), ones))
     finite = np.isfinite(losses)
     return {
         "loss": [float(f"{loss:.4g}") for loss in losses[::STRIDE]],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxid.curvature.conditioning import SHARE, SHARES, effective_kappa_curve
+from jaxid.curvature.dense import dense_matrix, rounding
+from jaxid.curvature.products import MEMORY, CurvatureProduct
 from jaxid.linalg.eigen import eigen
-from jaxid.types import Estimate
+from jaxid.types import Estimate, Params
 
 NEAR = 10.0
 """Eigenvalues within this factor of the threshold could be counted the other way."""
@@ -51,6 +54,28 @@ class Exact(NamedTuple):
             return None
         shares, found = _curve(self.eigenvalues, self.excess, self.threshold, SHARES)
         return shares, np.array([np.nan if e.value is None else e.value for e in found])
+
+
+def exact_of(
+    product: CurvatureProduct,
+    params: Params,
+    data: Any,
+    *,
+    limit: int = MEMORY,
+    gradient: np.ndarray | None = None,
+) -> Exact:
+    """All eigenvalues of a product's matrix: `dense_matrix`, its `rounding`, `exact_spectrum`.
+
+    Args:
+      product, params, data, limit: as in `jaxid.curvature.dense.dense_matrix`.
+      gradient: (q,) float64, in the order of the matrix's rows.
+
+    Raises:
+      InputError: if the matrix does not fit.
+    """
+    dense = dense_matrix(product, params, data, limit=limit)
+    error = rounding(dense, jax.tree.leaves(data)[0].shape[0])
+    return exact_spectrum(dense, error=error, gradient=gradient)
 
 
 def exact_spectrum(

@@ -21,14 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
-from jaxid.curvature.dense import dense_matrix, rounding
-from jaxid.curvature.exact import exact_spectrum
+from jaxid.curvature.exact import exact_of
 from jaxid.curvature.excess import quadratic_excess
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY, CurvatureProduct
-from jaxid.diagnosis.curvature import loss_and_gradient
+from jaxid.diagnosis.curvature import FLOAT64, float32_inside, loss_and_gradient
 from jaxid.errors import InputError
-from jaxid.linalg.lanczos import Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.linalg.trace import hutchinson
 from jaxid.prng import role_key, seed_key
@@ -49,14 +48,9 @@ PRODUCTS = 96
 trace, the gradient's measure."""
 STEP_PASSES, PRODUCT_PASSES = 3.0, 4.0
 """Forward passes that a training step and a product cost, about."""
-FLOAT64 = 2
-"""Arithmetic in float64 over the same in float32."""
 LEAST_EXAMPLES = 64
 TRACE_PROBES = 4
 GRADIENT_STEPS = 32
-TOLERANCE = 1e-3
-"""At 1e-2, and with half the basis, values came out up to 4 % low: a residual bounds the
-distance to some eigenvalue, and the last point's eigenvector may have become the second."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,8 @@ def plan_following(
       InputError: for fewer than two looks, or a share that is not positive.
     """
     if not share > 0 or (looks is not None and looks < 2):
-        raise InputError(f"{looks} looks at a share of {share}; use 2 or more, and a share above 0")
+        given = "" if looks is None else f"--looks is {looks} and "
+        raise InputError(f"{given}--share is {share}; use 2 or more looks and a share above 0")
     training = STEP_PASSES * problem.epochs * problem.steps_per_epoch * problem.batch_size
 
     def cost(products: int) -> float:
@@ -160,7 +155,7 @@ def follow_training(
     states, stop = runner.init(seeds), problem.steps_per_epoch
     still = Anneal(*(jnp.asarray(v, jnp.int32) for v in Anneal()))
     product = curvature_product(problem).within(memory, one_seed(states, 0).params, data)
-    starts: list[dict[str, Params]] = [{} for _ in seeds]
+    starts: list[dict[str, Params | None]] = [{} for _ in seeds]
     look = partial(_look, problem, product, data, following.exact, memory)
     points: list[Record] = []
     training = looking = 0.0
@@ -207,7 +202,7 @@ def _look(
     memory: int,
     state: TrainState,
     seed: int,
-    starts: dict[str, Params],
+    starts: dict[str, Params | None],
     limit: Estimate,
 ) -> Record:
     """One seed at one point; ``starts`` keeps the eigenvectors for the next one."""
@@ -218,7 +213,13 @@ def _look(
         names = ("sharpness", "preconditioned", "limit", "trace", "effective_kappa", "kappa")
         return {"seed": seed, "loss": None} | dict.fromkeys(names, none)
     operand = (params, data)
-    top = _largest(product, operand, params, role_key(key, "sharpness"), starts, "plain")
+
+    def drawn(role: str) -> Params:
+        return trees.random_like(role_key(key, role), params)
+
+    sharpness, starts["plain"] = follow_largest(
+        product, operand, drawn("sharpness"), starts.get("plain")
+    )
     trace = hutchinson(product, operand, params, role_key(key, "trace"), probes=TRACE_PROBES)
     excess = quadratic_excess(product, operand, gradient, steps=GRADIENT_STEPS)
     seen = limit
@@ -226,23 +227,24 @@ def _look(
         rates = effective_rates(problem.optimizer, state.opt_state, params)
         seen = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
         if rates.elementwise:
-            positive = jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates.tree)
-            scaled = (operand, positive)
-            name = role_key(key, "preconditioned")
-            seen = _largest(Scaled(product), scaled, params, name, starts, "scaled").estimate(0)
+            scaled, random = (operand, rates.descending()), drawn("preconditioned")
+            seen, starts["scaled"] = follow_largest(
+                Scaled(product), scaled, random, starts.get("scaled")
+            )
     return {
         "seed": seed,
         "loss": float(loss),
-        "sharpness": top.estimate(0)._asdict(),
+        "sharpness": sharpness._asdict(),
         "preconditioned": seen._asdict(),
         "limit": limit._asdict(),
         "trace": trace.trace._asdict(),
         "effective_kappa": excess.effective_kappa._asdict(),
-        "kappa": _kappa(product, params, data, exact, memory)._asdict(),
+        "kappa": _kappa(problem, product, params, data, exact, memory)._asdict(),
     }
 
 
 def _kappa(
+    problem: Problem,
     product: CurvatureProduct,
     params: Params,
     data: tuple[Array, Array | None],
@@ -250,11 +252,13 @@ def _kappa(
     memory: int,
 ) -> Estimate:
     """The Hessian's condition number from all its eigenvalues, where they were planned."""
-    if not exact:
-        why = "every eigenvalue costs as many products as there are parameters, beyond the share"
+    why: str | None
+    why = "every eigenvalue costs as many products as there are parameters, beyond the share"
+    if exact:
+        why = float32_inside(problem, params, data)
+    if why is not None:
         return Estimate(None, None, False, why)
-    dense = dense_matrix(product, params, data, limit=memory)
-    return exact_spectrum(dense, error=rounding(dense, data[0].shape[0])).kappa
+    return exact_of(product, params, data, limit=memory).kappa
 
 
 def _limit(problem: Problem, state: TrainState) -> Estimate:
@@ -262,18 +266,3 @@ def _limit(problem: Problem, state: TrainState) -> Estimate:
     if int(state.step) == 0:
         return Estimate(None, None, False, "before the first step there is no P")
     return stability_limit(problem.optimizer, state.opt_state, state.params)
-
-
-def _largest(
-    matvec: Any, operand: Any, like: Params, key: jax.Array, starts: dict[str, Params], name: str
-) -> Eigenpairs:
-    """The largest eigenvalue, from the last point's eigenvector plus a little of everything."""
-    start = trees.random_like(key, like)
-    if name in starts:
-        # Unit vector and a random one of a tenth of its length: new directions can show.
-        share = 0.1 / float(trees.norm(start))
-        start = trees.add_scaled(starts[name], share, start)
-    found = eigenpairs(matvec, operand, start, top=1, restarts=6, tolerance=TOLERANCE)
-    if found.values.size:
-        starts[name] = jax.tree.map(lambda leaf: leaf[0], found.vectors)
-    return found

@@ -21,8 +21,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
-from jaxid.curvature.dense import dense_matrix, rounding
-from jaxid.curvature.exact import Exact, exact_spectrum
+from jaxid.curvature.exact import Exact, exact_of
 from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.null_directions import count_reasons, null_directions
@@ -31,7 +30,7 @@ from jaxid.curvature.parts import Part, layer_names
 from jaxid.curvature.products import EVERYTHING, MEMORY, CurvatureProduct
 from jaxid.curvature.survey import Effort, Survey, survey
 from jaxid.diagnosis.curvature_record import Arrays, Record, matrix_arrays, matrix_record
-from jaxid.diagnosis.optimizer_view import optimizer_view
+from jaxid.diagnosis.optimizer_view import optimizer_view, top_mode
 from jaxid.linalg.operators import Scaled
 from jaxid.precision import float64, widened
 from jaxid.prng import role_key
@@ -43,15 +42,17 @@ from jaxid.types import Array, Estimate, Key, MatVec, Params
 
 EXACT_ORDER = 2000
 """Parameters up to which all eigenvalues are computed."""
+PARTS_EFFORT: dict[str, Any] = {"top": 1, "bottom": 1, "probes": 0, "trace_probes": 8}
 LAYER_EFFORT: dict[str, Any] = {"top": 1, "bottom": 1, "probes": 2, "steps": 40, "trace_probes": 8}
 EXACT_TRACE = 2_000_000_000
 """examples x outputs x parameters up to which Gauss-Newton's trace is exact: seconds."""
 PRODUCT_OVER_GRADIENT = 4 / 3
 """A product's arithmetic over a gradient's: four passes, of which three make a gradient."""
-DISPATCH, COMPILE, START, FLOAT64 = 4e-4, 2.0, 3.0, 2
+FLOAT64 = 2
+"""Arithmetic in float64 over the same in float32."""
+DISPATCH, COMPILE, START = 4e-4, 2.0, 3.0
 """Seconds beside a product's arithmetic; to compile one matrix's programs on a CPU; for the
-optimizer's view and the figures; and float64 over float32."""
-PARTS_EFFORT: dict[str, Any] = {"top": 1, "bottom": 1, "probes": 0, "trace_probes": 8}
+optimizer's view and the figures."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,9 @@ def examine_point(
         arrays |= matrix_arrays(f"{name}/{part.name}", part)
     layers = set(layer_names(params))
     records = [matrix_record(part, traces.get(part.name)) for part in found]
+    for part in found:
+        if part.name == "preconditioned" and rates is not None:
+            view["top_mode"] = top_mode(rates, part.ends)
     record: Record = {
         "name": name,
         "step": int(state.step),
@@ -238,20 +242,29 @@ def _exact(
     order = trees.size(params)
     if order > look.exact_order:
         return {}, f"{order:,} parameters, more than --exact-order {look.exact_order:,}"
+    narrow = float32_inside(problem, params, data)
+    if narrow is not None:
+        return {}, narrow
     with float64():
         wide, data = widened(params), widened(data)
-        narrow = narrowings(problem.mean_loss, wide, data)
-        if narrow:
-            return {}, f"the network computes in float32 inside ({', '.join(narrow)})"
         gradient = np.asarray(ravel_pytree(jax.grad(problem.mean_loss)(wide, data))[0])
-    found = {}
-    for matrix in ("hessian", "gauss_newton"):
-        product = curvature_product(problem, matrix)
-        dense = dense_matrix(product, params, data, limit=look.memory)
-        error = rounding(dense, data[0].shape[0])
-        own = gradient if matrix == "hessian" else None
-        found[matrix] = exact_spectrum(dense, error=error, gradient=own)
+    gauss_newton = curvature_product(problem, "gauss_newton")
+    found = {
+        "hessian": exact_of(
+            curvature_product(problem), params, data, limit=look.memory, gradient=gradient
+        ),
+        "gauss_newton": exact_of(gauss_newton, params, data, limit=look.memory),
+    }
     return found, "all eigenvalues of the dense matrix, float64"
+
+
+def float32_inside(
+    problem: Problem, params: Params, data: tuple[Array, Array | None]
+) -> str | None:
+    """Why no eigenvalue is exact beyond float32, though computed in float64; None if all are."""
+    with float64():
+        narrow = narrowings(problem.mean_loss, widened(params), widened(data))
+    return f"the network computes in float32 inside ({', '.join(narrow)})" if narrow else None
 
 
 def _null(

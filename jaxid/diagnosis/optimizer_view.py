@@ -10,12 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.linalg.lanczos import Eigenpairs
 from jaxid.problem import Problem
 from jaxid.stepping import effective_rates, has_moments
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import TrainState
 from jaxid.types import Array, Estimate, Key, Params
 
+FAST, MANY = 0.1, 0.5
+"""A rate is large beside the largest one from this share of it; unusual, below this share of the
+parameters."""
 SETTLING = 200
 """Gradients at one place until the second moments are that place's; 0.999^200 is 0.82, but
 Adam's bias correction removes what is missing."""
@@ -36,14 +40,39 @@ def optimizer_view(
     limit = stability_limit(problem.optimizer, opt_state, state.params)
     if not rates.elementwise:
         none = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
-        return {"limit": none._asdict(), "how": none.method, "rates": None}, None
+        record = {"limit": none._asdict(), "how": none.method, "rates": None, "top_mode": None}
+        return record, None
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rates.tree)]
     spread = {
         "least": float(min(leaf.min() for leaf in leaves)),
         "largest": float(max(leaf.max() for leaf in leaves)),
     }
-    positive = jax.tree.map(lambda r: jnp.maximum(r, 0.0), rates.tree)
-    return {"limit": limit._asdict(), "how": how, "rates": spread}, positive
+    record = {"limit": limit._asdict(), "how": how, "rates": spread, "top_mode": None}
+    return record, rates.descending()
+
+
+def top_mode(rates: Params, ends: Eigenpairs) -> dict[str, Any] | None:
+    """How much of the largest mode of R^(1/2) H R^(1/2) lies on parameters whose rate is within a
+    factor 10 of the largest one, whose moments are next to nothing, how many these are, and the
+    second eigenvalue; None where rates differ less, or there is no mode.
+
+    Args:
+      rates: R.
+      ends: of that matrix; its first vector is the mode.
+    """
+    if not ends.values.size:
+        return None
+    leaves = [np.asarray(leaf).ravel() for leaf in jax.tree.leaves(rates)]
+    mode = [np.asarray(leaf[0], np.float64).ravel() for leaf in jax.tree.leaves(ends.vectors)]
+    rate, weight = np.concatenate(leaves), np.square(np.concatenate(mode))
+    quick = rate >= FAST * rate.max()
+    if rate.max() <= 0 or quick.sum() > MANY * rate.size:
+        return None
+    return {
+        "parameters": int(quick.sum()),
+        "share": float(weight[quick].sum() / weight.sum()),
+        "next": float(ends.values[1]) if ends.values.size > 1 else None,
+    }
 
 
 @partial(jax.jit, static_argnums=0)
