@@ -17,7 +17,9 @@ from jaxid.experiment import IdentitySpec
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if path.stem != "common")
 BENCHES = sorted(
-    path for path in (ROOT / "scripts" / "bench").glob("*.py") if not path.stem.endswith("worker")
+    path
+    for path in (ROOT / "scripts" / "bench").glob("*.py")
+    if path.stem != "benchmark" and not path.stem.endswith("worker")
 )
 HEAD = ("Claim:", "Command:", "Expected:", "Runtime:")
 

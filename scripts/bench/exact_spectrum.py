@@ -14,7 +14,6 @@ images included; what was held before the spectrum is given beside it.
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
@@ -23,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmark import run, say
 
 from jaxid.curvature.spectrum import head_spectrum
-from jaxid.errors import InputError, exit_code
+from jaxid.errors import InputError
 from jaxid.experiment import DataName, IdentitySpec, build_problem, load_data
 from jaxid.linalg.parallel import cores
-from jaxid.parsing import parse
 from jaxid.training.progress import terminal
 from jaxid.training.run import Runner
 
@@ -59,7 +58,7 @@ class Options:
 def measure(options: Options) -> dict[str, Any]:
     """Decompose, and read the clock and the memory."""
     spec = IdentitySpec(data=options.data, mnist_dir=options.mnist_dir, seeds=1)
-    dataset = load_data(spec, lambda text: print(text, file=sys.stderr))
+    dataset = load_data(spec, say)
     params = Runner(build_problem(spec.resolved(dataset), dataset)).init([0]).params
     kernel, bias = (np.asarray(params["layers"][0][name][0]) for name in ("kernel", "bias"))
     some = slice(options.outputs)
@@ -101,24 +100,21 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
 
 
+def show(record: dict[str, Any]) -> None:
+    """One line."""
+    seconds, peaks = record["seconds"], [record["peak_bytes"], record["peak_bytes_before"]]
+    most, before = (f"{size / 2**30:.2f}" for size in peaks)
+    print(
+        f"{record['eigenvalues']:,} eigenvalues over {record['examples']:,} examples of "
+        f"{record['data']}, {record['cores']} cores: median {np.median(seconds):.1f} s "
+        f"({min(seconds):.1f} to {max(seconds):.1f}), peak memory {most} GiB ({before} before)"
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code("exact_spectrum", lambda: _run(arguments))
-
-
-def _run(arguments: list[str]) -> int:
-    options = parse(Options, arguments, "exact_spectrum.py", "Time and memory of exact spectra.")
-    found = measure(options)
-    print(
-        f"{found['eigenvalues']:,} eigenvalues over {found['examples']:,} examples of "
-        f"{found['data']}, {found['cores']} cores: median {np.median(found['seconds']):.1f} s "
-        f"({min(found['seconds']):.1f} to {max(found['seconds']):.1f}), peak memory "
-        f"{found['peak_bytes'] / 2**30:.2f} GiB ({found['peak_bytes_before'] / 2**30:.2f} before)"
-    )
-    if options.out is not None:
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
-    return 0
+    about = "Time and memory of exact spectra."
+    return run(__file__, Options, about, measure, show, argv)
 
 
 if __name__ == "__main__":

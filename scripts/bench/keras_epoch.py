@@ -23,7 +23,6 @@ import datetime
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,11 +32,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from benchmark import run, say
 
 from jaxid.data.sources import load
-from jaxid.errors import InputError, exit_code
+from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem
-from jaxid.parsing import parse
 from jaxid.provenance import provenance
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import Anneal
@@ -153,7 +152,7 @@ def keras_worker(options: Options, train: np.ndarray) -> Iterator[Keras]:
 def measure(options: Options) -> dict[str, Any]:
     """Time both in turn."""
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    dataset = load(options.data, mnist_dir=options.mnist_dir, report=_say)
+    dataset = load(options.data, mnist_dir=options.mnist_dir, report=say)
     spec = IdentitySpec(
         data="digits" if options.data == "digits" else "mnist",
         depth=options.depth,
@@ -201,36 +200,28 @@ def _row(name: str, rows: list[dict[str, Any]], keras: list[float]) -> dict[str,
     }
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code("keras_epoch", lambda: _run(arguments))
-
-
-def _run(arguments: list[str]) -> int:
-    options = parse(Options, arguments, "keras_epoch.py", "jaxid beside Keras 3 on JAX.")
-    result = measure(options)
-    versions = result["keras_versions"]
+def show(record: dict[str, Any]) -> None:
+    """A line for each side."""
+    versions = record["keras_versions"]
     print(
-        f"{result['data']}, {result['depth']} layer(s), batch {result['batch_size']}; Keras "
+        f"{record['data']}, {record['depth']} layer(s), batch {record['batch_size']}; Keras "
         f"{versions['keras']} on jax {versions['jax']} (jit_compile {versions['jit']}); "
-        f"seconds per seed and epoch, {options.epochs} epochs"
+        f"seconds per seed and epoch, {len(record['rows'][0]['seconds'])} epochs"
     )
     columns = f"{'median':>8}{'least':>8}{'most':>8}{'Keras / this':>14}{'range':>13}{'loss':>8}"
     print(f"{'':<18}{columns}")
-    for row in result["rows"]:
+    for row in record["rows"]:
         low, high = row["keras_over_this_range"]
         print(
             f"{row['name']:<18}{row['median']:>8.3f}{row['least']:>8.3f}{row['greatest']:>8.3f}"
             f"{row['keras_over_this']:>14.2f}{f'{low:.2f}..{high:.2f}':>13}{row['loss'][-1]:>8.1f}"
         )
-    if options.out is not None:
-        options.out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; the exit code."""
+    about = "jaxid beside Keras 3 on JAX."
+    return run(__file__, Options, about, measure, show, argv)
 
 
 if __name__ == "__main__":

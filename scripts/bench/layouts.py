@@ -14,9 +14,7 @@ medians of the epochs after the first.
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from benchmark import run
 
-from jaxid.errors import InputError, exit_code
+from jaxid.errors import InputError
 from jaxid.nets.mlp import identity_network
-from jaxid.parsing import parse
 from jaxid.problem import Problem
 from jaxid.training.layout import Layout
 from jaxid.training.loop import Anneal
@@ -117,14 +115,8 @@ def table(backend: str, rows: list[dict[str, Any]]) -> list[tuple[str, int, Layo
     return found
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the benchmark; the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code("layouts", lambda: _run(arguments))
-
-
-def _run(arguments: list[str]) -> int:
-    options = parse(Options, arguments, "layouts.py", "Seconds per seed and epoch by layout.")
+def measure(options: Options) -> dict[str, Any]:
+    """Every width and number of seeds; a line each as it is done."""
     device = jax.devices()[0]
     print(
         f"{device.platform}: {device.device_kind}; depth {options.depth}, "
@@ -143,19 +135,25 @@ def _run(arguments: list[str]) -> int:
                 f"{row['medians']['vmap']:>9.4f}{row['vmap_over_sequential']:>19.2f}",
                 flush=True,
             )
-    lines = table(device.platform, rows)
+    return {
+        "device": f"{device.platform}: {device.device_kind}",
+        "jax": jax.__version__,
+        "rows": rows,
+        "table": table(device.platform, rows),
+    }
+
+
+def show(record: dict[str, Any]) -> None:
+    """What to commit."""
     print("rows for jaxid.training.layout.TABLE:")
-    for line in lines:
+    for line in record["table"]:
         print(f"    {line!r},".replace("'", '"'))
-    if options.out is not None:
-        record = {
-            "device": f"{device.platform}: {device.device_kind}",
-            "jax": jax.__version__,
-            "rows": rows,
-            "table": lines,
-        }
-        options.out.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; the exit code."""
+    about = "Seconds per seed and epoch by layout."
+    return run(__file__, Options, about, measure, show, argv)
 
 
 if __name__ == "__main__":
