@@ -62,7 +62,8 @@ class Problem:
 
     Args:
       model: a factory of NNX modules taking rngs, a Linen module, or `Model`(init, apply).
-      loss: "mse", "cross_entropy", or f(outputs, targets) -> (batch,).
+      loss: "mse", "cross_entropy", or f(outputs, targets) -> (batch,), one number for each
+        example. It gets integer targets as they are, others in float32.
       train: (x, y), arrays of equal length, kept on the device in their own dtype (uint8
         stays uint8); y = None means the identity target y = x.
       test: the same, optional.
@@ -139,9 +140,14 @@ class Problem:
     def targets(self, x: Array, y: Array | None) -> Array:
         """What the model should give: y (or x, for the identity) in training units."""
         raw = x if y is None else y
-        if self.loss == "cross_entropy":
+        if self.loss == "cross_entropy" or self._labels(y):
             return raw
         return _mapped(self.target_map, raw)
+
+    def _labels(self, y: Array | None) -> bool:
+        """Whether a loss of the user's own is given integers, which are labels."""
+        own = y is not None and not isinstance(self.loss, str) and self.target_map is None
+        return own and jnp.issubdtype(jnp.asarray(y).dtype, jnp.integer)
 
     def original(self, outputs: Array) -> Array:
         """Outputs or targets mapped back to original units."""
@@ -190,6 +196,29 @@ class Problem:
         """Parameters drawn from the key."""
         example = self.inputs(jnp.asarray(self.train[0][:1]))
         return self.net.init(key, example)
+
+    def check_loss(self) -> None:
+        """See, without computing anything, that the loss gives one number for each example.
+
+        Raises:
+          InputError: with the shape that it gives.
+        """
+        x, y = (None if part is None else jnp.asarray(part[:2]) for part in self.train)
+        params = jax.eval_shape(self.init, jax.random.key(0))
+        outputs = jax.eval_shape(self.outputs, params, (x, y))
+        try:
+            found = jax.eval_shape(self.output_losses, outputs, (x, y)).shape
+        except TypeError as wrong:
+            message = str(wrong).splitlines()[0]
+            raise InputError(
+                f"the loss does not take outputs {outputs.shape} and these targets: {message}"
+            ) from None
+        assert x is not None
+        if found != x.shape[:1]:
+            raise InputError(
+                f"the loss gives shape {found} for {x.shape[0]} examples; give one loss for each, "
+                "(batch,): leave out a mean over examples"
+            )
 
 
 def _mapped(affine: AffineMap | None, x: Array) -> Array:

@@ -165,3 +165,37 @@ def test_wrong_input_is_refused_in_one_line(choices, says):
     with pytest.raises(InputError, match=says) as refused:
         problem(**choices)
     assert "\n" not in str(refused.value)
+
+
+def labelled(loss):
+    labels = np.arange(N, dtype=np.int32) % D
+    model = identity_network(D, output_activation="linear")
+    return Problem(model=model, loss=loss, train=(X, labels), optimizer=optax.sgd(0.1))
+
+
+def test_a_loss_of_one_s_own_gets_labels_as_they_are():
+    p = labelled(optax.softmax_cross_entropy_with_integer_labels)
+    p.check_loss()
+    y = jnp.asarray(p.train[1])
+    assert p.targets(jnp.asarray(X), y).dtype == jnp.int32
+    params = p.init(jax.random.key(0))
+    named = labelled("cross_entropy")
+    data = (jnp.asarray(X), y)
+    assert p.mean_loss(params, data) == named.mean_loss(params, data)
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (
+            lambda f, y: jnp.mean(jnp.square(f)),
+            r"shape \(\) for 2 examples; give one",
+        ),
+        (lambda f, y: jnp.square(f), r"shape \(2, 3\)"),
+        (lambda f: jnp.sum(f, axis=1), "does not take outputs"),
+    ],
+)
+def test_a_loss_that_gives_something_else_is_refused_in_one_line(loss, says):
+    with pytest.raises(InputError, match=says) as refused:
+        labelled(loss).check_loss()
+    assert "\n" not in str(refused.value)

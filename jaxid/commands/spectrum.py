@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +15,10 @@ import numpy as np
 from rich.console import Console
 
 from jaxid import trees
+from jaxid.commands.checkpoint import OWN_FLAGS, refuse_flags, spec_of_checkpoint
 from jaxid.commands.output import check_out
 from jaxid.curvature.survey import Effort
-from jaxid.diagnosis.along_training import SHARE, Following, follow_training, plan_following
+from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
@@ -54,17 +53,17 @@ class SpectrumOptions(IdentitySpec):
     looks: int | None = None
     """Looks along training, start and end included; 8, or as many as --share allows."""
     share: float = SHARE
-    """Arithmetic of these looks over that of the training."""
+    """Looks' share of the training's arithmetic: 0.1 is a tenth; more gives more looks."""
     top: int = 10
     """Largest eigenvalues of the Hessian."""
     bottom: int = 3
     """Smallest eigenvalues of the Hessian."""
     restarts: int = 24
-    """How often the Krylov basis may be filled again."""
+    """Most rounds of Lanczos for the largest and smallest eigenvalues; more converge further."""
     tolerance: float = 1e-4
     """Residual over the largest |eigenvalue| at which an eigenvalue has converged."""
     steps: int = 60
-    """Products of each density probe."""
+    """Hessian-vector products of each density probe, and for kappa of 99 %."""
     probes: int = 4
     """Density probes."""
     trace_probes: int = 16
@@ -75,7 +74,7 @@ class SpectrumOptions(IdentitySpec):
     """Training examples that the loss is over, the first so many; 10,000 at most if not
     given."""
     memory_gib: float = 2.0
-    """Memory for passes over the examples, in GiB."""
+    """Memory for passes over the examples, in GiB; less takes smaller chunks."""
     layers: bool = True
     """Whether to look at every layer's own block."""
     out: Path = Path("runs/spectrum")
@@ -234,13 +233,15 @@ def _prediction(options: SpectrumOptions, place: Place) -> str:
     if not options.along:
         return f"{sizes}: about {duration(seconds)}"
     following = _following(options, place.problem)
-    looks = f"{len(following.epochs)} looks on {following.examples:,} examples"
-    points = f"two points about {duration(2 * seconds)}"
+    more = "" if len(following.epochs) >= LOOKS else " (a larger --share: more)"
+    looks = f"{len(following.epochs)} looks on {following.examples:,} examples{more}"
+    points = f"the Hessian at the start and the end about {duration(2 * seconds)}"
     return f"{sizes}: {counted(len(place.seeds), 'seed')} trained, {looks} on the way; {points}"
 
 
 def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Place:
     if target is not None:
+        refuse_flags(options, OWN_FLAGS, target.rpartition("/")[2])
         problem = load_problem(target)
         runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
         states = runner.init(options.seed_list)
@@ -248,7 +249,8 @@ def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Plac
         return Place(problem, runner, shown, options.seed_list, states, "init", False)
     spec = spec_of(IdentitySpec, options)
     if options.checkpoint is not None:
-        spec = _spec_of_checkpoint(options.checkpoint, options)
+        refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
+        spec = spec_of_checkpoint(options.checkpoint, options.mnist_dir)
     dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
     spec = spec.resolved(dataset)
     problem = build_problem(spec, dataset)
@@ -258,18 +260,3 @@ def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Plac
     if options.checkpoint is not None:
         states, name = load_state(options.checkpoint, states), "checkpoint"
     return Place(problem, runner, spec.as_json(), spec.seed_list, states, name, spec.residual)
-
-
-def _spec_of_checkpoint(folder: Path, options: SpectrumOptions) -> IdentitySpec:
-    """The spec that a folder of `jaxid train` was trained with."""
-    try:
-        saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["problem"]
-    except (OSError, ValueError, KeyError):
-        raise InputError(
-            f"--checkpoint {folder} holds no run.json of jaxid train; name its --out folder"
-        ) from None
-    known = {f.name for f in dataclasses.fields(IdentitySpec)}
-    fields = {name: value for name, value in saved.items() if name in known}
-    if fields.get("degrees_of_freedom") is None:
-        fields["degrees_of_freedom"] = float("inf")
-    return IdentitySpec(**(fields | {"mnist_dir": options.mnist_dir}))

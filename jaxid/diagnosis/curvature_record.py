@@ -69,6 +69,9 @@ def matrix_record(found: Survey, trace: Estimate | None = None) -> Record:
             rank = Estimate(exact.participation_rank, 0.0, True, "all eigenvalues, float64")
             record["participation_rank"] = rank._asdict()
         record["kappa"] = exact.kappa._asdict()
+        if exact.effective_kappa is not None and exact.excess is not None:
+            record["effective_kappa"] = exact.effective_kappa._asdict()
+            record["excess"]["total"] = float(exact.excess.sum())
         record["exact"] = {
             "threshold": exact.threshold,
             "lambda_max": exact.lambda_max._asdict(),

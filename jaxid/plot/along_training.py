@@ -81,7 +81,8 @@ def _title(along: Record) -> str:
     sharpness, _ = values(along, "sharpness")
     with np.errstate(invalid="ignore"):
         means = [float(np.nanmean(row)) if np.isfinite(row).any() else None for row in sharpness]
-    text = f"Sharpness goes from {number(means[0])} to {number(means[-1])}"
+    few = f"On the first {along['examples']:,} examples sharpness"
+    text = f"{few} goes from {number(means[0])} to {number(means[-1])}"
     seen, _ = values(along, "preconditioned")
     limit, _ = values(along, "limit")
     if np.isfinite(seen[-1]).any() and np.isfinite(limit[-1]).any():

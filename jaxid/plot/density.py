@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
 from jaxid.wording import estimate, number, percent
@@ -114,11 +115,14 @@ def _side(
         if sign * end["value"] > floor:
             style = "-" if end["converged"] else ":"
             axes.axvline(abs(end["value"]), ymax=0.08, color=colour, lw=1.2, ls=style)
-    axes.axvline(floor, color=GREY, lw=1.0, ls=(0, (4, 2)))
+    if side is not None:
+        axes.axvline(floor, color=GREY, lw=1.0, ls=(0, (4, 2)))
     if sign < 0:
         axes.invert_xaxis()
     if side is None:
-        axes.set_xlim((floor * 10, floor / 3) if sign < 0 else (floor / 3, floor * 10))
+        axes.set_xlim((floor * 10, floor / 10) if sign < 0 else (floor / 10, floor * 10))
+        note(axes, 0.03, 0.95, "none that can be told from 0", GREY, va="top")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _exact(axes: Axes, signed: np.ndarray, threshold: float) -> None:

@@ -63,7 +63,7 @@ def _title(point: Record) -> str:
     if lowest[0] <= 0:
         return f"Layers' own curvature {name}: the steepest is {highest[1]}"
     ratio = number(highest[0] / lowest[0])
-    return f"Layers' own curvature {name} differs by {ratio}: most in {highest[1]}"
+    return f"Layers' own curvature {name} differs by a factor of {ratio}: most in {highest[1]}"
 
 
 def caption(record: Record, arrays: Arrays) -> str:

@@ -32,7 +32,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         side = both[1]
         axes.stairs(np.maximum(side.share, LEAST), 10**side.edges, color=colour, lw=1.8)
         text = f"{NAMES.get(point['name'], point['name'])}: largest {estimate(found['lambda_max'])}"
-        note(axes, 0.01, 0.97 - 0.08 * row, text, colour, va="top", fontweight="bold")
+        note(axes, 0.99, 0.97 - 0.07 * row, text, colour, ha="right", va="top", fontweight="bold")
     limit = points[-1]["optimizer"]["limit"]
     if limit["value"] is not None:
         axes.axvline(limit["value"], color=RED, lw=1.4)
@@ -46,8 +46,10 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
             transform=axes.get_xaxis_transform(),
         )
     axes.set_ylim(LEAST, 300)
-    note(axes, 0.99, 0.97, points[-1]["optimizer"]["how"], GREY, ha="right", va="top")
-    note(axes, 0.99, 0.90, "right of the limit: those modes grow", INK, ha="right", va="top")
+    below = 0.97 - 0.07 * len(points)
+    note(axes, 0.99, below, points[-1]["optimizer"]["how"], GREY, ha="right", va="top")
+    text = "right of the limit: those modes grow"
+    note(axes, 0.99, below - 0.07, text, INK, ha="right", va="top")
     return figure
 
 

@@ -31,6 +31,12 @@ REASONS = {
 }
 
 
+LEGEND = (
+    "rank: (tr A)^2 / |A|_F^2, the number of eigenvalues that count; near 0: share of eigenvalues "
+    "that are 0 or can't be told from it; kappa: largest over smallest positive eigenvalue; kappa "
+    "of 99 %: the same for the positive modes with 99 % of the loss that a quadratic model would "
+    "win; ±: residual bound (largest, least) or standard error; ?: has not converged."
+)
 WIDTH = 110
 """Columns where the output is no terminal; the table does not fit 80."""
 
@@ -76,23 +82,35 @@ def _matrices(matrices: list[Record]) -> Table:
     for name in ("largest", "least", "trace", "rank", "near 0", "kappa", "kappa of 99 %"):
         table.add_column(name, justify="right", overflow="fold")
     for found in matrices:
-        density = found["density"]
-        names = ("lambda_max", "lambda_min", "trace", "participation_rank")
+        ends = found["exact"] or found
         table.add_row(
             MATRICES.get(found["name"], found["name"]),
-            *(_cell(found[name]) for name in names),
-            NONE if density is None else percent(density["zero"]["share"]),
+            _cell(ends["lambda_max"]),
+            _cell(ends["lambda_min"]),
+            _cell(found["trace"]),
+            _cell(found["participation_rank"]),
+            _near_zero(found),
             _cell(found["kappa"]),
             _cell(found["effective_kappa"]),
         )
     return table
 
 
+def _near_zero(found: Record) -> str:
+    """The share of eigenvalues that are 0, or can't be told from it."""
+    if found["exact"] is not None:
+        return percent(found["exact"]["null_dim"] / found["order"])
+    return NONE if found["density"] is None else percent(found["density"]["zero"]["share"])
+
+
 def _cell(found: Mapping[str, Any] | None) -> str:
     """An estimate in few characters; a question mark where it has not converged."""
     if not found or found["value"] is None:
         return NONE
-    return estimate({**found, "converged": True}) + ("" if found["converged"] else " ?")
+    if not found["converged"]:
+        # What it changed by last bounds nothing.
+        return f"{number(found['value'])} ?"
+    return estimate(found)
 
 
 def notes(point: Record) -> Iterator[str]:
@@ -107,6 +125,14 @@ def notes(point: Record) -> Iterator[str]:
                 f"The optimizer sees curvature up to {estimate(seen['lambda_max'])}, {side} the "
                 f"limit {number(limit)} of its own update ({view['how']})."
             )
+            top = view["top_mode"]
+            if top is not None and top["share"] > 0.5:
+                few, rate = counted(top["parameters"], "parameter"), view["rates"]["largest"]
+                yield (
+                    f"{percent(top['share'])} of that mode lies on {few} whose rate is within a "
+                    f"factor 10 of the largest, {number(rate)}: they have hardly seen a gradient. "
+                    f"The next eigenvalue is {number(top['next'])}."
+                )
     elif view["limit"]["value"] is None:
         yield f"What the optimizer sees is not known: {view['how']}."
     hessian = point["matrices"][0]
@@ -133,20 +159,32 @@ def notes(point: Record) -> Iterator[str]:
         if point["null"]["log10_permutations"] > 0:
             power = point["null"]["log10_permutations"]
             yield f"10^{number(power)} equal solutions by permuting hidden units."
-    if any(_doubtful(m) for m in [*point["matrices"], *point["layers"]]):
-        yield "? has not converged; ± is a residual bound (largest, least) or a standard error."
-    late = [m["name"] for m in [*point["matrices"], *point["layers"]] if not settled(m)]
-    if late:
+    yield LEGEND
+    every = [*point["matrices"], *point["layers"]]
+    late = [m for m in every if not settled(m)]
+    rounding = [m["name"] for m in late if "rounding" in m["stopped"]]
+    others = [m["name"] for m in late if "rounding" not in m["stopped"]]
+    if others:
         yield (
-            f"Not converged: {', '.join(MATRICES.get(n, n) for n in late)}; allow more --restarts "
-            "or a larger --tolerance."
+            f"Lanczos has not converged: {_listed(others)}; allow more --restarts, or a larger "
+            "--tolerance."
         )
+    if rounding:
+        yield (
+            f"Lanczos has not converged: {_listed(rounding)}; products in float32 round too much "
+            "for this --tolerance."
+        )
+    modes = [m["name"] for m in every if _open(m["effective_kappa"])]
+    if modes:
+        yield f"kappa of 99 % not converged: {_listed(modes)}; raise --steps."
 
 
-def _doubtful(found: Record) -> bool:
-    names = ("lambda_max", "lambda_min", "trace", "effective_kappa")
-    parts = [found[name] for name in names if found[name] and found[name]["value"] is not None]
-    return any(not part["converged"] for part in parts)
+def _listed(names: list[str]) -> str:
+    return ", ".join(MATRICES.get(name, name) for name in names)
+
+
+def _open(found: Record | None) -> bool:
+    return bool(found) and found["value"] is not None and not found["converged"]  # type: ignore[index]
 
 
 def settled(found: Record) -> bool:

@@ -11,11 +11,14 @@ import oracles
 import pytest
 from cases import case
 
+from jaxid import trees
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import Look, examine_point
+from jaxid.diagnosis.optimizer_view import top_mode
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.linalg.lanczos import eigenpairs
 from jaxid.precision import float64
 from jaxid.prng import seed_key
 from jaxid.report.curvature import notes
@@ -115,9 +118,19 @@ def test_any_problem_can_be_looked_at(name):
     assert record["null"] is None
     with float64():
         dense = oracles.dense_hessian(problem, wide(state.params), data)
-    values = np.linalg.eigvalsh(dense)
-    found = record["matrices"][0]["exact"]
+        gradient = oracles.flat(jax.grad(problem.mean_loss)(wide(state.params), data))
+    values, vectors = np.linalg.eigh(dense)
+    hessian = record["matrices"][0]
+    found = hessian["exact"]
     assert np.isclose(found["lambda_max"]["value"], values[-1], rtol=1e-8)
+    # kappa of 99 %: the largest modes that hold it, of those whose eigenvalue is positive.
+    kept = values > found["threshold"]
+    win = (vectors.T @ gradient)[kept][::-1] ** 2 / (2 * values[kept][::-1])
+    last = np.searchsorted(np.cumsum(win), 0.99 * win.sum())
+    expected = values[-1] / values[kept][::-1][last]
+    assert np.isclose(hessian["effective_kappa"]["value"], expected, rtol=1e-6)
+    assert np.isclose(hessian["excess"]["total"], win.sum(), rtol=1e-6)
+    assert hessian["effective_kappa"]["converged"]
 
 
 def test_what_is_too_large_or_has_not_converged_is_said_to_be_everywhere():
@@ -139,7 +152,7 @@ def test_what_is_too_large_or_has_not_converged_is_said_to_be_everywhere():
     assert not any(end["converged"] for end in [*found["top"], *found["bottom"]])
     text = " ".join(notes(record))
     assert "No condition number" in text
-    assert "Not converged: Hessian" in text and "has not converged" in text
+    assert "Lanczos has not converged: Hessian" in text and "?: has not converged" in text
 
 
 @pytest.mark.parametrize("bad", [{"top": 0}, {"steps": 3}, {"trace_probes": 1}, {"tolerance": 0}])
@@ -233,3 +246,19 @@ def test_the_plan_keeps_to_its_share():
     assert not plan_following(problem, share=40.0, exact_order=10).exact
     short = dataclasses.replace(spec, epochs=1)
     assert plan_following(build_problem(short, load_data(short))).epochs == (0, 1)
+
+
+def test_a_mode_on_parameters_that_saw_no_gradient_is_known_for_it():
+    rates = {"a": jnp.full(8, 0.1), "b": jnp.array([1e4, 0.1])}
+    curvature = {"a": jnp.linspace(1.0, 2.0, 8), "b": jnp.array([0.07, 1.0])}
+
+    def scaled(operand, v):
+        return jax.tree.map(lambda r, h, x: r * h * x, rates, curvature, v)
+
+    start = trees.random_like(jax.random.key(0), rates)
+    ends = eigenpairs(scaled, None, start, top=2)
+    found = top_mode(rates, ends)
+    assert found["parameters"] == 1 and np.isclose(found["share"], 1.0, atol=1e-3)
+    assert np.isclose(found["next"], 0.2, atol=0.01)
+    even = jax.tree.map(jnp.ones_like, rates)
+    assert top_mode(even, ends) is None, "no parameter stands out"
