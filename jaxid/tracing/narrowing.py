@@ -1,4 +1,4 @@
-"""The one place that walks a jaxpr: what a function does inside, before it is run."""
+"""Where a computation in float64 turns into fewer bits on the way."""
 
 from __future__ import annotations
 

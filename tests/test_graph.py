@@ -1,0 +1,114 @@
+"""Any function of a batch as a graph of affine maps and activations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CASES, case
+from flax import nnx
+
+from jaxid.errors import InputError
+from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.nets.activations import ACTIVATIONS
+from jaxid.nets.mlp import identity_network
+from jaxid.precision import float64
+from jaxid.tracing import Affine, Pointwise, read_graph
+
+KNOWN = {name: f.value for name, f in FUNCTIONS.items() if name != "linear"}
+
+
+def agree(function, shape, count=7):
+    """The graph gives what the function gives."""
+    graph = read_graph(function, np.zeros((1, *shape)), KNOWN)
+    x = np.random.default_rng(0).normal(size=(count, *shape)) * 3
+    with float64():
+        expected = np.asarray(function(jnp.asarray(x))).reshape(count, -1)
+        found = graph.run(x.reshape(count, -1), {n: lambda z, g=g: g(jnp.asarray(z))
+                                                 for n, g in KNOWN.items()})  # fmt: skip
+    assert np.allclose(found, expected, rtol=1e-12, atol=1e-12)
+    return graph
+
+
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n != "linear"])
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_identity_family_is_read_layer_by_layer(name, residual):
+    model = identity_network(3, depth=3, activation=name, output_activation=name, residual=residual)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+    graph = agree(lambda x: model.apply(params, x), (3,))
+    assert [n.name for n in graph.nodes if isinstance(n, Pointwise)] == [name] * 3
+    dense = [n for n in graph.nodes if isinstance(n, Affine) and len(n.parents) == 1]
+    assert [w.shape for n in dense for w in n.weights if w is not None] == [(3, 3)] * 3
+    assert len(graph.nodes) == (9 if residual else 6), "a product and its bias are one node"
+
+
+FORMULAS = {
+    "relu": lambda z: jnp.where(z > 0, z, 0.0),
+    "leaky_relu": lambda z: jnp.maximum(z, 0.01 * z),
+    "tanh": lambda z: 2 / (1 + jnp.exp(-2 * z)) - 1,
+    "sigmoid": lambda z: 1 / (1 + jnp.exp(-z)),
+    "gelu": lambda z: 0.5 * z * (1 + jax.lax.erf(z / jnp.sqrt(2.0))),
+    "gelu_tanh": nnx.gelu,
+    "silu": lambda z: z * jax.nn.sigmoid(z),
+    "softplus": lambda z: jnp.log1p(jnp.exp(-jnp.abs(z))) + jnp.maximum(z, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_an_activation_is_known_by_what_it_does(name):
+    kernel = np.random.default_rng(1).normal(size=(3, 4))
+    graph = agree(lambda x: FORMULAS[name](x @ kernel + 0.25) * 2.0 - 1.0, (3,))
+    assert [n.name for n in graph.nodes if isinstance(n, Pointwise)] == [name]
+
+
+def test_sums_of_activations_of_one_node_are_taken_apart():
+    graph = agree(lambda x: jax.nn.relu(x) - 0.5 * jnp.tanh(x) + x, (3,))
+    assert sorted(n.name for n in graph.nodes if isinstance(n, Pointwise)) == ["relu", "tanh"]
+    again = agree(lambda x: jax.nn.relu(x) - jax.nn.relu(-x), (3,))
+    assert len([n for n in again.nodes if isinstance(n, Pointwise)]) in (0, 2)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "attention" not in n])
+def test_every_case_but_attention_is_read(name):
+    problem, params, data = case(name, np.float32)
+    shape = data[0].shape[1:]
+    agree(lambda x: problem.net.apply(params, x), shape)
+
+
+def test_attention_multiplies_what_depends_on_the_input_and_is_refused():
+    problem, params, data = case("attention", np.float32)
+    with pytest.raises(InputError, match="depend on the input"):
+        read_graph(lambda x: problem.net.apply(params, x), np.zeros((1, *data[0].shape[1:])), KNOWN)
+
+
+def test_an_unknown_function_is_named_as_such():
+    with pytest.raises(InputError, match="none of relu"):
+        read_graph(lambda x: jnp.sin(x) @ jnp.ones((2, 2)), np.zeros((1, 2)), KNOWN)
+    with pytest.raises(InputError, match="doesn't depend on its input"):
+        read_graph(lambda x: jnp.ones((1, 2)), np.zeros((1, 2)), KNOWN)
+
+
+def test_what_is_used_twice_is_one_node():
+    def function(x):
+        h = jax.nn.relu(x @ jnp.ones((2, 2)))
+        return h @ jnp.ones((2, 2)) + h
+
+    graph = agree(function, (2,))
+    assert len([n for n in graph.nodes if isinstance(n, Pointwise)]) == 1
+
+
+def test_a_graph_of_many_kinds_of_layers():
+    class Net(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.conv = nnx.Conv(1, 2, (3, 3), rngs=rngs)
+            self.norm = nnx.BatchNorm(2, use_running_average=True, rngs=rngs)
+            self.out = nnx.Linear(32, 3, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            h = nnx.relu(self.norm(self.conv(x)))
+            h = jnp.concatenate([h, h[:, ::-1]], axis=1)[:, 2:6]
+            return self.out(h.reshape(h.shape[0], -1))
+
+    net = Net(nnx.Rngs(0))
+    agree(lambda x: net(x), (4, 4, 1))
