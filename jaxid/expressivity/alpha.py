@@ -1,0 +1,121 @@
+"""Optimised linear bounds, alpha-CROWN (Xu et al. 2021, section 3.2), for any activation.
+
+The slope of every line is a free number, one for each combination that is bounded: the lines
+stay valid whatever it is (`jaxid.expressivity.lines`), so the bound can be climbed by its
+gradient, and any stop on the way is a bound too. The best one seen is kept, and evaluated once
+more with its rounding.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxid.expressivity.crown import Linear, below, start_lines, with_slopes
+from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.expressivity.intervals import Interval
+from jaxid.expressivity.lines import Slopes, slope_range
+from jaxid.expressivity.network import Numbers, PointwiseStep, Structure
+from jaxid.types import Array
+
+RATE = 0.1
+"""Adam's first rate, over the range of slopes; it falls to a tenth of that."""
+
+
+class Climb(NamedTuple):
+    """Where an optimisation stands: slopes, the optimizer's state, the best so far."""
+
+    slopes: dict[int, Slopes]
+    state: Any
+    best: Array
+    kept: dict[int, Slopes]
+
+
+def optimised(
+    structure: Structure,
+    numbers: Numbers,
+    at: int,
+    spec: Array,
+    known: list[Interval],
+    steps: int,
+) -> Linear:
+    """A lower bound on C h_at with the best slopes that ``steps`` of Adam find.
+
+    Args:
+      structure, numbers, at, spec, known: as in `jaxid.expressivity.crown.below`.
+      steps: 0 gives the lines of least area.
+    """
+    parents = {
+        index: (step.name, known[step.parent])
+        for index, step in enumerate(structure.steps[:at], start=1)
+        if isinstance(step, PointwiseStep)
+    }
+    ranges = {
+        i: slope_range(FUNCTIONS[name], parent.low[None, :], parent.high[None, :])
+        for i, (name, parent) in parents.items()
+    }
+    shape = (spec.shape[0], 1)
+    first = {
+        i: Slopes(*(jnp.tile(s, shape) for s in start_lines(name, parent).slopes))
+        for i, (name, parent) in parents.items()
+    }
+
+    def bound(slopes: dict[int, Slopes]) -> Linear:
+        drawn = {i: with_slopes(n, slopes[i], parent) for i, (n, parent) in parents.items()}
+        return below(structure, numbers, at, spec, known, drawn)
+
+    if steps == 0 or not parents:
+        return bound(first)
+    adam = optax.chain(
+        optax.scale_by_adam(b1=0.9, b2=0.99),
+        optax.scale_by_schedule(optax.exponential_decay(RATE, steps, 0.1)),
+    )
+
+    def total(slopes: dict[int, Slopes]) -> tuple[Array, Array]:
+        least = bound(slopes).least
+        return least.sum(), least
+
+    def climb(at: Climb, _: None) -> tuple[Climb, None]:
+        (_, least), gradient = jax.value_and_grad(total, has_aux=True)(at.slopes)
+        better = (least > at.best)[:, None]
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), at.slopes, at.kept)
+        moves, state = adam.update(gradient, at.state)
+
+        def moved(index: int) -> Slopes:
+            low, high = ranges[index]
+            new = [
+                jnp.clip(s + (high - low) * m, low, high)
+                for s, m in zip(at.slopes[index], moves[index], strict=True)
+            ]
+            return Slopes(*new)
+
+        slopes = {index: moved(index) for index in at.slopes}
+        return Climb(slopes, state, jnp.maximum(at.best, least), kept), None
+
+    # Slopes are measured in the width of their range.
+    start = Climb(first, adam.init(first), jnp.full(spec.shape[0], -jnp.inf), first)
+    end, _ = jax.lax.scan(climb, start, None, length=steps)
+    last = bound(end.slopes)
+    better = (last.least > end.best)[:, None]
+    kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), end.slopes, end.kept)
+    return bound(kept)
+
+
+@partial(jax.jit, static_argnums=(0, 2, 5))
+def optimised_interval(
+    structure: Structure,
+    numbers: Numbers,
+    at: int,
+    spec: Array,
+    known: list[Interval],
+    steps: int,
+) -> Interval:
+    """The same for C = spec and -spec: bounds on spec h_at from both sides."""
+    both = jnp.concatenate([spec, -spec])
+    least = optimised(structure, numbers, at, both, known, steps).least
+    count = spec.shape[0]
+    return Interval(least[:count], -least[count:])
