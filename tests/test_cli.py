@@ -14,6 +14,7 @@ import pytest
 
 import jaxid
 from jaxid import cli
+from jaxid.commands import certify as certify_command
 from jaxid.commands import data as data_command
 from jaxid.commands import explain as explain_command
 from jaxid.commands import spectrum as spectrum_command
@@ -28,6 +29,7 @@ from jaxid.training.run import Runner
 OPTIONS = {
     "explain": explain_command.ExplainOptions,
     "spectrum": spectrum_command.SpectrumOptions,
+    "certify": certify_command.CertifyOptions,
     "train": train_command.TrainOptions,
     "data": data_command.DataOptions,
 }
@@ -86,9 +88,9 @@ def test_wrong_input_is_one_line_and_writes_nothing(refused, command, flags, wor
 
 
 def test_no_command_and_unknown_commands_name_those_that_exist(refused):
-    refused([], "explain, spectrum, train or data")
-    refused(["explian"], "explian", "explain, spectrum, train or data")
-    refused(["--depth", "3"], "--depth", "explain, spectrum, train or data")
+    refused([], "explain, spectrum, certify, train or data")
+    refused(["explian"], "explian", "explain, spectrum, certify, train or data")
+    refused(["--depth", "3"], "--depth", "explain, spectrum, certify, train or data")
 
 
 def test_flags_of_explain_alone_are_checked_too(refused):
@@ -384,5 +386,83 @@ def test_spectrum_refuses_what_cannot_be(refused, tmp_path):
     refused(["spectrum", "nowhere.py:p"], "there is no file")
     refused(["spectrum", "--checkpoint", str(tmp_path)], "holds no run.json")
     refused(["spectrum", "--checkpoint", "x", "--along"], "--along")
+    refused(["spectrum", "--checkpoint", "x", "--depth", "3"], "--depth", "brings its own")
     refused(["spectrum", "--top", "0"], "--top is 0")
     refused(["spectrum", "--memory-gib", "0"], "--memory-gib")
+
+
+MINE_CERTIFIED = """
+import numpy as np, optax
+from flax import nnx
+import jaxid
+
+x = np.random.default_rng(0).uniform(-1, 1, (30, 3)).astype(np.float32)
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.one, self.two = nnx.Linear(3, 5, rngs=rngs), nnx.Linear(5, 2, rngs=rngs)
+    def __call__(self, x):
+        return self.two(nnx.gelu(self.one(x)))
+
+def target(x):
+    return 0.5 * x[:, :2]
+
+problem = jaxid.Problem(model=Net, train=(x, target(x)), optimizer=optax.adam(1e-2),
+                        batch_size=10, epochs=2)
+"""
+
+
+def certified(out):
+    assert (out / "certificate.npz").is_file()
+    return json.loads((out / "certificate.json").read_text())
+
+
+def test_certify_trains_and_bounds_from_both_sides(tmp_path, capsys):
+    out = tmp_path / "out"
+    argv = ["certify", *TINY, "--depth", "2", "--method", "crown", "--balls", "1"]
+    assert cli.main([*argv, "--out", str(out)]) == 0
+    record = certified(out)
+    assert record["family"]["kind"] == "impossible", "made inputs are negative too"
+    assert len(record["regions"]) == 14
+    for row in record["regions"]:
+        assert 0 < row["lower"]["value"] <= row["upper"]["value"]
+    assert (out / "figures" / "certified_error.png").is_file()
+    assert not (out / "figures" / "worst_inputs.png").exists(), "no images"
+    printed = capsys.readouterr().out
+    assert "Could this family do it?" in printed and "none does more than" in printed
+
+
+def test_certify_a_checkpoint_and_a_problem_of_one_s_own(tmp_path, capsys):
+    trained, out = tmp_path / "trained", tmp_path / "out"
+    assert cli.main(["train", *TINY, "--out", str(trained)]) == 0
+    little = ["--balls", "0", "--no-curve", "--restarts", "1"]
+    argv = ["certify", "--checkpoint", str(trained), *little, "--out", str(out)]
+    assert cli.main(argv) == 0
+    record = certified(out)
+    assert record["problem"]["epochs"] == 2
+    assert [row["method"] for row in record["regions"]] == ["exact", "exact"]
+    assert all(np.isclose(row["ratio"], 1.0) for row in record["regions"])
+    file, own = tmp_path / "mine.py", tmp_path / "own"
+    file.write_text(MINE_CERTIFIED)
+    argv = ["certify", f"{file}:problem", *little, "--steps", "3", "--out", str(own)]
+    assert cli.main(argv) == 2
+    assert "--target" in capsys.readouterr().err
+    assert cli.main([*argv, "--target", f"{file}:target"]) == 0
+    record = certified(own)
+    assert record["family"] is None and record["target"] == "mine.py:target"
+    assert record["regions"][0]["lower"]["value"] <= record["regions"][0]["upper"]["value"]
+
+
+def test_certify_refuses_what_cannot_be(refused, tmp_path):
+    refused(["certify", "nowhere.py:p"], "there is no file")
+    refused(["certify", "--checkpoint", str(tmp_path)], "holds no run.json")
+    refused(["certify", "--checkpoint", "x", "--untrained"], "--untrained")
+    refused(["certify", "--radius", "0"], "--radius")
+    mine = tmp_path / "one.py"
+    mine.write_text(MINE)
+    refused(["certify", f"{mine}:problem", "--depth", "3"], "--depth", "one.py:problem")
+    refused(["certify", "--method", "guess"], "guess", "crown")
+    file = tmp_path / "mine.py"
+    file.write_text("number = 3")
+    refused(["certify", "--target", f"{file}:number"], "make it a function")
+    refused(["certify", "--target", f"{file}:other"], "has no other", "no function")

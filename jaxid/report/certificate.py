@@ -1,0 +1,54 @@
+"""What ``jaxid certify`` prints."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxid.wording import number
+
+WIDTH = 110
+"""Columns where the output is no terminal."""
+NAMES = {"exact": "exact", "intervals": "intervals", "crown": "CROWN", "alpha": "optimised CROWN"}
+
+
+def print_certificate(record: dict[str, Any]) -> None:
+    """Print the verdict on the family, and between what the worst error lies, by region."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    found = record["family"]
+    if found is not None:
+        kind = "" if found["kind"] is None else f" ({found['box']})"
+        console.print(f"Could this family do it?{kind} {_sentence(found['words'])}")
+        console.print()
+    console.print("Worst error of this network in one output, original units")
+    console.print(_table(record["regions"]))
+    best, looser = record["regions"][0], record["regions"][0]["looser"]
+    if looser:
+        console.print(
+            f"On the first region {100 * looser:.0f} % of the dearest method's bounds alone would "
+            "have been looser than a cheaper one's; each takes in the cheaper ones."
+        )
+    how = best["upper"]["method"].partition("; ")[2]
+    for line in textwrap.wrap(_sentence(how), WIDTH):
+        console.print(line, style="dim")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("inputs", overflow="fold")
+    for name in ("an input does", "none does more than", "ratio", "by"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.3g}"
+        cells = [number(row[end]["value"]) for end in ("lower", "upper")]
+        table.add_row(row["words"], *cells, ratio, NAMES[row["method"]])
+    return table

@@ -1,0 +1,102 @@
+"""Certificates of trained networks in original units, and what the family could have done."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxid import Problem
+from jaxid.data.scaling import fit
+from jaxid.diagnosis.certification import (
+    Effort,
+    certify_regions,
+    error_network,
+    family_verdict,
+    regions,
+    verdict_record,
+)
+from jaxid.errors import InputError
+from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.nets.mlp import identity_network
+
+X = np.random.default_rng(0).integers(0, 17, (50, 4)).astype(np.uint8)
+LITTLE = Effort(method="crown", balls=1, restarts=1)
+
+
+def problem(**maps):
+    model = identity_network(4, depth=2, output_activation="linear")
+    data = {"train": (X, None), "test": (X[:5], None)}
+    return Problem(model=model, optimizer=optax.sgd(0.1), **data, **maps)
+
+
+@pytest.mark.parametrize("scaling", [None, "standardized"])
+def test_errors_are_in_original_units_and_two_sided_everywhere(scaling):
+    own = None if scaling is None else fit(scaling, X)
+    it = problem(input_map=own, target_map=own)
+    params = it.init(jax.random.key(0))
+    net = error_network(it, params)
+    found = regions(it, LITTLE)
+    rows, arrays = certify_regions(net, found, LITTLE, 0)
+    assert [row["region"] for row in rows[:3]] == ["range", "bounding_box", "ball_1"]
+    for row, region in zip(rows, found, strict=True):
+        assert row["lower"]["value"] <= row["upper"]["value"]
+        x = arrays[f"{row['region']}/x"]
+        assert np.all(region.box.low <= x) and np.all(x <= region.box.high)
+        f = it.original(it.net.apply(params, it.inputs(jnp.asarray(x[None], jnp.float32))))
+        off = float(np.abs(np.asarray(f)[0] - x)[row["output"]])
+        assert np.isclose(off, row["lower"]["value"], rtol=1e-4)
+        inside = np.random.default_rng(1).uniform(region.box.low, region.box.high, (200, 4))
+        f = it.original(it.net.apply(params, it.inputs(jnp.asarray(inside, jnp.float32))))
+        assert np.abs(np.asarray(f) - inside).max() <= row["upper"]["value"] * (1 + 1e-5)
+    curve = [row for row in rows if row["share"] is not None]
+    uppers = [row["upper"]["value"] for row in curve]
+    assert uppers == sorted(uppers), "a larger box has no smaller worst error"
+
+
+def test_a_target_of_one_s_own_and_one_of_another_length():
+    class Double(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.dense = nnx.Linear(4, 2, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.dense(x)
+
+    it = Problem(model=Double, train=(X, X[:, :2]), optimizer=optax.sgd(0.1))
+    params = it.init(jax.random.key(0))
+    params["dense"]["kernel"] = jnp.eye(4, 2) * 2.0
+    net = error_network(it, params, lambda x: 2.0 * x[:, :2])
+    rows, _ = certify_regions(net, regions(it, LITTLE)[:1], LITTLE, 0)
+    assert rows[0]["upper"]["value"] < 1e-12
+    with pytest.raises(InputError, match="--target"):
+        error_network(it, params)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        ({}, "exact"),
+        ({"scaling": "standardized"}, "impossible"),
+        ({"input_scaling": "unit"}, "exact"),
+        ({"scaling": "centered", "output_activation": "linear", "depth": 2}, "exact"),
+        ({"scaling": "whitened"}, None),
+    ],
+)
+def test_what_the_family_could_have_done(flags, kind):
+    spec = IdentitySpec(data="gaussian", features=3, examples=60, mean=5.0, **flags)
+    if not flags or "input_scaling" in flags:
+        spec = IdentitySpec(data="digits", **flags)
+    dataset = load_data(spec)
+    spec = spec.resolved(dataset)
+    found, words = family_verdict(spec, build_problem(spec, dataset))
+    assert verdict_record(found, words)["kind"] == kind
+    assert words
+
+
+def test_effort_is_checked():
+    for wrong in ({"steps": 0}, {"restarts": 0}, {"balls": -1}, {"radius": 0.0}):
+        with pytest.raises(InputError):
+            Effort(**wrong)
