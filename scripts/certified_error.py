@@ -1,11 +1,15 @@
 """The worst error of the question's trained networks: proved from above, shown from below.
 
 Claim: a network that is good on MNIST is far off elsewhere in [0, 255]^784, and by how much can be
-proved: for one ReLU layer exactly, for four between an input that was found and a certificate that
-no input undercuts. Close to a test image the certificate is tight.
+proved: for one ReLU layer exactly, for four between an input that was found and a certificate.
+Within one grey level of a test image the certificate is tight; over the whole range, for four
+layers, it is not.
 Command: python scripts/certified_error.py
-Expected: to be filled in.
-Runtime: to be filled in.
+Expected: one layer 2,969 grey levels on the whole range, exactly; four layers between 1,979 and
+5.05e6 (intervals alone 2.64e7). Balls of radius 1, 3, 10 about five test images: one layer 255,
+which dead outputs owe to white pixels; four layers 160 to 255, certified 211 to 255, 634 to 2,842
+and 31,000 to 75,000.
+Runtime: 7 minutes on 2 cores beside tests.
 
 RMSprop, 20 epochs, seed 0. Balls: every pixel within r of a test image's, and in [0, 255]. Upper
 bounds by the exact formula (one layer) or CROWN with its slopes optimised on the whole range.

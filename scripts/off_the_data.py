@@ -6,8 +6,8 @@ the projection onto the data's span (Zhang et al. 2020, "Identity Crisis"); the 
 data is not the identity off them. RMSprop and Adam divide by what they have seen, parameter by
 parameter, which leaves no such direction alone but those of pixels that never vary.
 Command: python scripts/off_the_data.py
-Expected: to be filled in.
-Runtime: to be filled in.
+Expected: no full run yet; quick runs on digits show SGD 2e-6 of its start moved, rounding.
+Runtime: about 3 minutes on 2 cores.
 
 One linear layer on MNIST, pixels / 255, 20 epochs, seed 0. Kept: |N^T (W - W0)| over |N^T W0|, N
 an orthonormal basis of those 72 directions, with and without the 67 pixels that never vary.
@@ -37,6 +37,7 @@ RULES: dict[str, dict[str, Any]] = {
     "RMSprop": {"optimizer": "rmsprop", "learning_rate": 1e-3},
     "Adam": {"optimizer": "adam", "learning_rate": 1e-3},
 }
+QUICK = ("SGD", "RMSprop")
 SIDE = 28
 
 
@@ -47,7 +48,7 @@ class Options(common.Options):
     seed: int = 0
     """Seed of the network and of the noise."""
     steps: int | None = None
-    """Steps of full-batch descent, as epochs of one batch; 300, for quick runs 10."""
+    """Steps of full-batch descent, as epochs of one batch; 60, for quick runs 10."""
 
 
 def measure(options: Options, reporter: Reporter) -> common.Record:
@@ -69,11 +70,12 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
     varying = np.append(~constant_features(dataset.train), True)
     inputs = pictures(dataset, options)
     rows = []
-    for name, rule in RULES.items():
+    for name in QUICK if options.quick else RULES:
+        rule = RULES[name]
         own = {k: v for k, v in rule.items() if k != "full"}
         spec = dataclasses.replace(base, **own)
         if rule.get("full"):
-            steps = options.steps if options.steps is not None else 10 if options.quick else 300
+            steps = options.steps if options.steps is not None else 10 if options.quick else 60
             spec = dataclasses.replace(spec, batch_size=len(dataset.train), epochs=steps)
         problem = build_problem(spec, dataset)
         runner = build_runner(spec, problem)

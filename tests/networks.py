@@ -12,17 +12,16 @@ from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import network
 
 KINKED = {
-    "relu, one layer": Family(2),
     "relu, linear output": Family(2, 2, 5, "relu", "linear"),
     "relu, three layers": Family(2, 3, 4),
-    "relu, one input": Family(1, 3, 6, "relu", "linear"),
+    "relu, one input": Family(1, 2, 6, "relu", "linear"),
     "relu, residual": Family(2, 3, 2, "relu", "linear", residual=True),
-    "leaky relu": Family(2, 2, 5, "leaky_relu", "leaky_relu"),
+    "leaky relu": Family(2, 1, None, "relu", "leaky_relu"),
 }
 SMOOTH = {
-    "tanh, three layers": Family(2, 3, 4, "tanh", "linear"),
+    "tanh": Family(2, 2, 4, "tanh", "linear"),
     "gelu, one input": Family(1, 2, 4, "gelu", "gelu"),
-    "silu": Family(2, 2, 4, "silu", "linear"),
+    "silu": Family(2, 1, None, "relu", "silu"),
     "sigmoid and softplus": Family(2, 2, 4, "sigmoid", "softplus"),
     "gelu, residual": Family(2, 2, 2, "gelu", "linear", residual=True),
 }

@@ -444,7 +444,7 @@ def test_certify_a_checkpoint_and_a_problem_of_one_s_own(tmp_path, capsys):
     assert all(np.isclose(row["ratio"], 1.0) for row in record["regions"])
     file, own = tmp_path / "mine.py", tmp_path / "own"
     file.write_text(MINE_CERTIFIED)
-    argv = ["certify", f"{file}:problem", *little, "--steps", "3", "--out", str(own)]
+    argv = ["certify", f"{file}:problem", *little, "--method", "crown", "--out", str(own)]
     assert cli.main(argv) == 2
     assert "--target" in capsys.readouterr().err
     assert cli.main([*argv, "--target", f"{file}:target"]) == 0

@@ -20,23 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.experiment import IdentitySpec
+from jaxid.expressivity.impossible import RANGES
+from jaxid.expressivity.witness import COPIES, ZERO_AT_ZERO
 from jaxid.precision import float64
 from jaxid.problem import Problem
 from jaxid.types import Estimate, Params
 
-RANGES: dict[str, tuple[float, float]] = {
-    "relu": (0.0, np.inf),
-    "sigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "softplus": (0.0, np.inf),
-    # Least values, at x = -0.7518 and -1.2785, rounded down so that they bound.
-    "gelu": (-0.169972, np.inf),
-    "silu": (-0.278465, np.inf),
-}
-"""Closures of the activations' ranges; what is not here reaches every number."""
-COPIES = frozenset({"relu", "linear", "leaky_relu"})
-"""Activations that are the identity on [0, inf)."""
-ZERO_AT_ZERO = frozenset({"relu", "linear", "leaky_relu", "tanh", "gelu", "silu"})
 ROUNDING = 1e-10
 """A witness's loss over the targets' mean square below which it counts as exact: float32
 maps round each value by 6e-8, whose square is 4e-15, times the number of summands."""

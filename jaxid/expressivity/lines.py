@@ -67,12 +67,14 @@ def support(
             continue
         if start == end or (start, end) in ((-jnp.inf, -jnp.inf), (jnp.inf, jnp.inf)):
             continue
-        z = jax.lax.stop_gradient(jnp.clip(touching(function, slope, side), a, b))
-        tilt = sign * (function.derivative(z) - slope)
+        # Stopped on the way in: no derivative is taken of the search.
+        fixed = jax.lax.stop_gradient(slope)
+        z = jnp.clip(touching(function, fixed, side), a, b)
+        tilt = sign * (function.derivative(z) - fixed)
         off = jnp.maximum(-tilt, 0.0) * (b - z) + jnp.maximum(tilt, 0.0) * (z - a)
-        rough = ALLOWED * UNIT * (1 + jnp.abs(slope)) * (b - a)
+        rough = ALLOWED * UNIT * (1 + jnp.abs(fixed)) * (b - a)
         places += [z, a, b]
-        extra += [jax.lax.stop_gradient(off + rough), jnp.zeros_like(a), jnp.zeros_like(a)]
+        extra += [off + rough, jnp.zeros_like(a), jnp.zeros_like(a)]
     shape = jnp.broadcast_shapes(slope.shape, low.shape)
     z = jnp.stack([jnp.broadcast_to(place, shape) for place in places])
     more = jnp.stack([jnp.broadcast_to(each, shape) for each in extra])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,13 +20,18 @@ EDGE = st.floats(-40, 40)
 
 def gaps(name, slopes, low, high):
     """(g - line below, line above - g) on a fine grid of every interval."""
+    return tuple(np.asarray(part) for part in _gaps(name, slopes, low, high))
+
+
+@partial(jax.jit, static_argnums=0)
+def _gaps(name, slopes, low, high):
     function = FUNCTIONS[name]
     drawn = lines(function, slopes, low, high)
     z = jnp.clip(low + (high - low) * jnp.linspace(0, 1, 3001)[:, None], low, high)
     g = function.value(z)
     below = g - (drawn.slopes.below * z + drawn.below)
     above = drawn.slopes.above * z + drawn.above - g
-    return np.asarray(below), np.asarray(above)
+    return below, above
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -46,7 +53,7 @@ def test_lines_touch_and_no_slope_does_better_in_the_middle(name):
     ends = np.sort(rng.normal(size=(2, 40)) * 4, axis=0)
     with float64():
         low, high = jnp.asarray(ends[:1]), jnp.asarray(ends[1:])
-        best = least_area(function, low, high)
+        best = jax.jit(lambda low, high: least_area(function, low, high))(low, high)
         below, above = gaps(name, best, low, high)
         assert np.all(below.min(axis=0) < 1e-4) and np.all(above.min(axis=0) < 1e-4)
         middle = 0.5 * (low + high)

@@ -1,0 +1,96 @@
+"""auto_LiRPA's side of `tightness.py`, in a Python that has it.
+
+Usage: python tightness_worker.py FOLDER. Reads cases.json and the arrays named in it, writes
+bounds.json: for each case and method (low, high) of every output, and the seconds of a second
+call, the first being left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+warnings.filterwarnings("ignore")
+# auto_LiRPA 0.3, the newest on the package index, is older than NumPy 2 and torch 2: three names
+# that they moved or took away are put back.
+sys.modules.setdefault(
+    "numpy.lib.arraysetops", importlib.import_module("numpy.lib._arraysetops_impl")
+)
+import torch  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
+import torch.onnx.symbolic_helper as helper  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
+
+torch.set_default_dtype(torch.float64)
+helper._set_opset_version = lambda _: None
+torch._C.Node.__getitem__ = lambda node, name: getattr(node, node.kindOf(name))(name)
+from auto_LiRPA import (  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
+    BoundedModule,
+    BoundedTensor,
+    PerturbationLpNorm,
+)
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+METHODS = {"crown": "CROWN", "alpha": "CROWN-Optimized"}
+
+
+class Error(torch.nn.Module):  # type: ignore[misc,unused-ignore]
+    """f(x) - x."""
+
+    def __init__(self, layers: list[tuple[Any, Any]], activation: str) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList()
+        for kernel, bias in layers:
+            layer = torch.nn.Linear(*kernel.shape).double()
+            layer.weight.data, layer.bias.data = torch.tensor(kernel.T), torch.tensor(bias)
+            self.layers.append(layer)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Any) -> Any:
+        """(batch, d) -> (batch, d)."""
+        h = x
+        for layer in self.layers[:-1]:
+            h = self.activation(layer(h))
+        return self.layers[-1](h) - x
+
+
+def main() -> None:
+    """Bound every case."""
+    folder = Path(sys.argv[1])
+    request = json.loads((folder / "cases.json").read_text())
+    rows = []
+    for case in request["cases"]:
+        arrays = np.load(folder / case["file"])
+        layers = [(arrays[f"kernel{i}"], arrays[f"bias{i}"]) for i in range(case["depth"])]
+        low, high = (torch.tensor(arrays[name])[None] for name in ("low", "high"))
+        row: dict[str, Any] = {"name": case["name"]}
+        for name, method in METHODS.items():
+            # Its sparse forms save memory and fail here.
+            options: dict[str, Any] = {"sparse_features_alpha": False, "sparse_spec_alpha": False}
+            options |= {"sparse_intermediate_bounds": False}
+            options |= {"optimize_bound_args": {"iteration": request["steps"]}}
+            error = Error(layers, case["activation"])
+            model = BoundedModule(error, torch.zeros_like(low), bound_opts=options)
+            norm = PerturbationLpNorm(norm=np.inf, x_L=low, x_U=high)
+            x = BoundedTensor((low + high) / 2, norm)
+            found, seconds = None, 0.0
+            for _ in range(2):
+                start = time.perf_counter()
+                found = model.compute_bounds(x=(x,), method=method)
+                seconds = time.perf_counter() - start
+            assert found is not None
+            ends = [end.detach().numpy().ravel().tolist() for end in found]
+            row[name] = {"low": ends[0], "high": ends[1], "seconds": seconds}
+        rows.append(row)
+    versions = {name: metadata.version(name) for name in ("torch", "auto_LiRPA")}
+    (folder / "bounds.json").write_text(json.dumps({"rows": rows, "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()
