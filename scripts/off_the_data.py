@@ -6,7 +6,8 @@ the projection onto the data's span (Zhang et al. 2020, "Identity Crisis"); the 
 data is not the identity off them. RMSprop and Adam divide by what they have seen, parameter by
 parameter, which leaves no such direction alone but those of pixels that never vary.
 Command: python scripts/off_the_data.py
-Expected: no full run yet; quick runs on digits show SGD 2e-6 of its start moved, rounding.
+Expected: no full run yet. A quick run on digits: SGD and RMSprop moved 0 of their start there (3
+pixels that never vary); off by 20 and 47 % on test images, 80 and 97 % on noise.
 Runtime: about 3 minutes on 2 cores.
 
 One linear layer on MNIST, pixels / 255, 20 epochs, seed 0. Kept: |N^T (W - W0)| over |N^T W0|, N
