@@ -19,9 +19,7 @@ KINKED = {
     "leaky relu": Family(2, 1, None, "relu", "leaky_relu"),
 }
 SMOOTH = {
-    "tanh": Family(2, 2, 4, "tanh", "linear"),
-    "gelu, one input": Family(1, 2, 4, "gelu", "gelu"),
-    "silu": Family(2, 1, None, "relu", "silu"),
+    "tanh": Family(2, 1, None, "relu", "tanh"),
     "sigmoid and softplus": Family(2, 2, 4, "sigmoid", "softplus"),
     "gelu, residual": Family(2, 2, 2, "gelu", "linear", residual=True),
 }

@@ -27,7 +27,7 @@ def chain(net, box):
     return [(np.asarray(b.low), np.asarray(b.high)) for b in found]
 
 
-@pytest.mark.parametrize("name", KINKED)
+@pytest.mark.parametrize("name", ["relu, one input", "relu, residual"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bounds_and_attack_enclose_the_enumerated_truth(name, seed):
     family = KINKED[name]
@@ -102,7 +102,7 @@ def test_two_networks_by_hand():
     assert np.allclose([found.low[0], found.high[0]], [0, 3], rtol=0, atol=1e-12)
     # With h2 >= x the line above is z <= 3/2 - 5/4 x; slopes between meet the truth only
     # where the two sides' ends balance: s with 3/4 - 2 s = 0, z <= 3/2, so relu <= 3/4 (3/2 + 1).
-    best = output_bounds(net, line, "alpha", steps=200).output
+    best = output_bounds(net, line, "alpha", steps=100).output
     truth = extremes(net, line)
     assert truth.high[0] == 1.0 and truth.low[0] == 0.0
     assert 1.0 <= best.high[0] <= 1.55

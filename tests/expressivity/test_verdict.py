@@ -26,9 +26,7 @@ def test_one_relu_layer_is_exact_on_what_is_not_negative_and_a_off_on_minus_a():
     assert found.lower.x[found.lower.output] == -2.0
 
 
-@pytest.mark.parametrize(
-    ("activation", "depth"), [("relu", 2), ("gelu", 3), ("silu", 2), ("softplus", 2)]
-)
+@pytest.mark.parametrize(("activation", "depth"), [("relu", 2), ("gelu", 3), ("softplus", 2)])
 def test_twice_the_width_and_a_linear_output_is_exact_everywhere(activation, depth):
     for half in (1.0, 1e3):
         found = verdict(Family(2, depth, 4, activation, "linear"), identity(2, -half, half))
@@ -47,7 +45,7 @@ def test_the_width_of_the_data_and_a_linear_output_is_exact_on_a_half_line():
     assert np.isclose(worst_found(net, outside, jax.random.key(0), restarts=2).error, 2.0)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ["tanh"])
 def test_smooth_units_come_as_near_as_their_taylor_bound(activation):
     target = identity(2, -3, 3)
     found = verdict(Family(2, 2, 2, activation, "linear"), target)
