@@ -11,6 +11,7 @@ from flax import nnx
 
 from jaxid.errors import InputError
 from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.expressivity.network import from_graph, run
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import identity_network
 from jaxid.precision import float64
@@ -25,8 +26,9 @@ def agree(function, shape, count=7):
     x = np.random.default_rng(0).normal(size=(count, *shape)) * 3
     with float64():
         expected = np.asarray(function(jnp.asarray(x))).reshape(count, -1)
-        found = graph.run(x.reshape(count, -1), {n: lambda z, g=g: g(jnp.asarray(z))
-                                                 for n, g in KNOWN.items()})  # fmt: skip
+        net = from_graph(graph)
+        flat = jnp.asarray(x.reshape(count, -1))
+        found = np.asarray(run(net.structure, net.numbers, flat)[-1])
     assert np.allclose(found, expected, rtol=1e-12, atol=1e-12)
     return graph
 

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxid.commands.checkpoint import OWN_FLAGS, refuse_flags, spec_of_checkpoint
-from jaxid.commands.output import check_out
+from jaxid.commands.output import check_out, write_numbers
 from jaxid.diagnosis.certification import (
     Effort,
     certify_regions,
@@ -32,7 +32,6 @@ from jaxid.plot.certificate import draw_certificate
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
 from jaxid.report.certificate import print_certificate
-from jaxid.report.json_file import write_json
 from jaxid.training.checkpoint import load_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import one_seed
@@ -124,10 +123,7 @@ def run(argv: Sequence[str]) -> int:
     record, arrays = measure(options, subject, target, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance([subject.seed], started, seconds)}
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_json(record, options.out, "certificate.json")
-    named: Any = {name: arrays[name] for name in sorted(arrays)}
-    np.savez_compressed(options.out / "certificate.npz", **named)
+    write_numbers(record, arrays, options.out, "certificate")
     draw_certificate(record, arrays, options.out / "figures")
     print_certificate(record)
     print(f"\ndata: {options.out / 'certificate.json'}   figures: {options.out / 'figures'}")

@@ -1,11 +1,15 @@
-"""The folder that a command writes to: checked before anything is computed."""
+"""The folder that a command writes to: checked before anything is computed, filled after."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from jaxid.errors import InputError
+from jaxid.report.json_file import write_json
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -28,3 +32,13 @@ def check_out(out: Path, overwrite: bool) -> None:
         raise InputError(
             f"--out {out} can't be written ({failed.strerror}); name a folder you may write to"
         ) from None
+
+
+def write_numbers(
+    record: dict[str, Any], arrays: dict[str, np.ndarray], out: Path, name: str
+) -> None:
+    """``out``/NAME.json, strict, and ``out``/NAME.npz, its arrays in order."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(record, out, f"{name}.json")
+    named: Any = {key: arrays[key] for key in sorted(arrays)}
+    np.savez_compressed(out / f"{name}.npz", **named)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from jaxid import trees
 from jaxid.commands.checkpoint import OWN_FLAGS, refuse_flags, spec_of_checkpoint
-from jaxid.commands.output import check_out
+from jaxid.commands.output import check_out, write_numbers
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
@@ -28,7 +28,6 @@ from jaxid.plot.curvature import draw_curvature
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
 from jaxid.report.curvature import print_curvature
-from jaxid.report.json_file import write_json
 from jaxid.training.checkpoint import load_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import TrainState, one_seed
@@ -140,10 +139,7 @@ def run(argv: Sequence[str]) -> int:
     record, arrays = measure(options, place, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(place.seeds, started, seconds)}
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_json(record, options.out, "spectrum.json")
-    named: Any = {name: arrays[name] for name in sorted(arrays)}
-    np.savez_compressed(options.out / "spectrum.npz", **named)
+    write_numbers(record, arrays, options.out, "spectrum")
     draw_curvature(record, arrays, options.out / "figures")
     print_curvature(record)
     if record["interrupted"]:

@@ -42,40 +42,11 @@ class Graph(NamedTuple):
     """A function of one example.
 
     Attributes:
-      inputs: length of the input.
       nodes: node 1, node 2, ...; the last one is the output.
       sizes: length of every node, node 0 included.
       shape: of the input, without the batch.
     """
 
-    inputs: int
     nodes: tuple[Affine | Pointwise, ...]
     sizes: tuple[int, ...]
     shape: tuple[int, ...]
-
-    @property
-    def outputs(self) -> int:
-        """Length of the output."""
-        return self.sizes[-1]
-
-    def run(self, x: np.ndarray, functions: dict[str, object]) -> np.ndarray:
-        """(batch, inputs) -> (batch, outputs) in NumPy, for checks; ``functions`` by name."""
-        values = [np.asarray(x, np.float64)]
-        for node in self.nodes:
-            if isinstance(node, Pointwise):
-                function = functions[node.name]
-                assert callable(function)
-                values.append(np.asarray(function(values[node.parent])))
-                continue
-            total = np.broadcast_to(node.bias, (len(values[0]), node.bias.size))
-            for parent, weight in zip(node.parents, node.weights, strict=True):
-                total = total + times(values[parent], weight)
-            values.append(total)
-        return values[-1]
-
-
-def times(rows: np.ndarray, weight: Weight) -> np.ndarray:
-    """rows W for a weight of any of the three kinds."""
-    if weight is None:
-        return rows
-    return rows * weight if weight.ndim == 1 else rows @ weight

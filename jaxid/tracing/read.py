@@ -104,7 +104,7 @@ def _pruned(
             kept.append(node._replace(parent=place[node.parent]))
         else:
             kept.append(node._replace(parents=tuple(place[p] for p in node.parents)))
-    return Graph(sizes[0], tuple(kept), tuple(sizes[index] for index in order), shape)
+    return Graph(tuple(kept), tuple(sizes[index] for index in order), shape)
 
 
 def _parents(node: Affine | Pointwise) -> tuple[int, ...]:
@@ -163,9 +163,7 @@ class _Reader:
             return [self.arithmetic(name, args, shape)]
         if name == "select_n" and not isinstance(args[0], Value):
             return [self.chosen(args, shape)]
-        if name in LINEAR and len(traced) == 1:
-            return [self.linear(equation.primitive, params, args, shape)]
-        if name == "concatenate":
+        if name in LINEAR and (len(traced) == 1 or name == "concatenate"):
             return [self.linear(equation.primitive, params, args, shape)]
         return [self.pointwise(equation.primitive, params, args, shape)]
 
