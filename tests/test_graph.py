@@ -87,6 +87,8 @@ def test_attention_multiplies_what_depends_on_the_input_and_is_refused():
 def test_an_unknown_function_is_named_as_such():
     with pytest.raises(InputError, match="none of relu"):
         read_graph(lambda x: jnp.sin(x) @ jnp.ones((2, 2)), np.zeros((1, 2)), KNOWN)
+    with pytest.raises(InputError, match="none of relu"):
+        read_graph(lambda x: x.astype(jnp.int32) * 1.0, np.zeros((1, 2)), KNOWN)
     with pytest.raises(InputError, match="doesn't depend on its input"):
         read_graph(lambda x: jnp.ones((1, 2)), np.zeros((1, 2)), KNOWN)
 

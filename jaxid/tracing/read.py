@@ -157,6 +157,9 @@ class _Reader:
         if len(equation.outvars) != 1:
             raise _unreadable(name)
         shape = equation.outvars[0].aval.shape
+        if jnp.issubdtype(params.get("new_dtype", jnp.float64), jnp.integer):
+            # Rounding to whole numbers keeps no element.
+            return [self.pointwise(equation.primitive, params, args, shape)]
         if name in SHAPED and _size(shape) == _size(traced[0].shape):
             return [_widened(traced[0], shape)]
         if name in ("add", "sub", "mul", "div", "neg", "add_any"):
