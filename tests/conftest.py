@@ -1,17 +1,25 @@
-"""Strict JAX for every test: no implicit rank promotion, two CPU devices, float32 by default."""
+"""Strict JAX for every test: no implicit rank promotion, two CPU devices, float32 by default.
+
+Compiled programs are kept in `.pytest_cache`, shared by the workers and by the scripts that
+tests start: most of the suite's time is compilation, much of it of the same programs.
+"""
 
 from __future__ import annotations
 
 import os
 import runpy
+from pathlib import Path
 
-# Both must be set before JAX is imported.
+# All must be set before JAX is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+_KEPT = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 _DEVICES = "--xla_force_host_platform_device_count=2"
 if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax

@@ -15,7 +15,8 @@ from jaxid.expressivity.network import from_graph, run
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import identity_network
 from jaxid.precision import float64
-from jaxid.tracing import Affine, Pointwise, read_graph
+from jaxid.tracing import Affine, Pointwise, mixes_examples, read_graph
+from jaxid.tracing.one_variable import GRID, straight_pieces
 
 KNOWN = {name: f.value for name, f in FUNCTIONS.items() if name != "linear"}
 
@@ -53,6 +54,7 @@ FORMULAS = {
     "gelu": lambda z: 0.5 * z * (1 + jax.lax.erf(z / jnp.sqrt(2.0))),
     "gelu_tanh": nnx.gelu,
     "silu": lambda z: z * jax.nn.sigmoid(z),
+    "elu": lambda z: jnp.where(z > 0, z, jnp.exp(z) - 1),
     "softplus": lambda z: jnp.log1p(jnp.exp(-jnp.abs(z))) + jnp.maximum(z, 0.0),
 }
 
@@ -69,6 +71,58 @@ def test_sums_of_activations_of_one_node_are_taken_apart():
     assert sorted(n.name for n in graph.nodes if isinstance(n, Pointwise)) == ["relu", "tanh"]
     again = agree(lambda x: jax.nn.relu(x) - jax.nn.relu(-x), (3,))
     assert len([n for n in again.nodes if isinstance(n, Pointwise)]) in (0, 2)
+
+
+STRAIGHT = {
+    "leaky relu of slope 0.2": (lambda z: jax.nn.leaky_relu(z, 0.2), [(0.8, 0.0)]),
+    "leaky relu by a maximum": (lambda z: jnp.maximum(0.3 * z, z), [(0.7, 0.0)]),
+    "absolute value": (jnp.abs, [(2.0, 0.0)]),
+    "relu6": (jax.nn.relu6, [(1.0, 0.0), (-1.0, 6.0)]),
+    "hard tanh": (jax.nn.hard_tanh, [(1.0, -1.0), (-1.0, 1.0)]),
+    "hard sigmoid": (jax.nn.hard_sigmoid, [(1 / 6, -3.0), (-1 / 6, 3.0)]),
+    "between points of the grid": (lambda z: jnp.clip(z, -0.123, 7.01), [(1, -0.123), (-1, 7.01)]),
+    "no kink": (lambda z: jnp.maximum(z, 0.0) + jnp.minimum(z, 0.0), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRAIGHT)
+def test_straight_pieces_are_a_line_and_relus(name):
+    function, kinks = STRAIGHT[name]
+    with float64():
+        pieces = straight_pieces(np.asarray(function(jnp.asarray(GRID))))
+    assert np.allclose(pieces.kinks, np.reshape(kinks, (-1, 2)) if kinks else (), atol=1e-12)
+    kernel = np.random.default_rng(1).normal(size=(3, 4))
+    agree(lambda x: function(x @ kernel + 0.25) * 2.0 - 1.0, (3,))
+
+
+@pytest.mark.parametrize(
+    "function", [jnp.sin, jnp.square, jax.nn.selu, jnp.round, lambda z: jnp.where(z > 1, z, 0.0)]
+)
+def test_what_is_curved_or_jumps_is_not_made_of_straight_pieces(function):
+    with float64():
+        assert straight_pieces(np.asarray(function(jnp.asarray(GRID)))) is None
+
+
+MIXED = {
+    "sorted": lambda x: jnp.sort(x, axis=1),
+    "running maximum": lambda x: jax.lax.cummax(x, axis=1),
+    "largest": lambda x: jnp.max(x, axis=1, keepdims=True),
+    "softmax": jax.nn.softmax,
+    "normalized": lambda x: x / jnp.linalg.norm(x, axis=1, keepdims=True),
+    "sorted without the batch": lambda x: jnp.sort(x[0])[None],
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_what_mixes_features_otherwise_than_linearly_is_one_line(name):
+    with pytest.raises(InputError, match="bounds know affine maps|of one variable"):
+        read_graph(MIXED[name], np.zeros((1, 3)), KNOWN)
+
+
+def test_examples_that_depend_on_each_other_are_noticed():
+    assert mixes_examples(lambda x: x - x.mean(axis=0, keepdims=True), (2,))
+    assert mixes_examples(lambda x: jnp.broadcast_to(x[:1], x.shape), (2,))
+    assert not mixes_examples(lambda x: x - x.mean(axis=1, keepdims=True), (2,))
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if "attention" not in n])

@@ -14,17 +14,19 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.diagnosis.representation import family_of
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.bounds import MethodName
 from jaxid.expressivity.certificate import ROUNDING, Certificate, certify
-from jaxid.expressivity.family import Family, Target
+from jaxid.expressivity.family import Target
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import Network, network
 from jaxid.expressivity.verdict import Verdict, verdict
 from jaxid.precision import float64
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
+from jaxid.tracing import mixes_examples
 from jaxid.training.progress import SILENT, Reporter, Task
 from jaxid.types import Estimate, Params
 
@@ -106,6 +108,11 @@ def error_network(
             )
         return (outputs - targets).reshape(x.shape[0], -1)
 
+    if mixes_examples(error, shape):
+        raise InputError(
+            "the network's output for one input depends on the others of its batch; certify what "
+            "treats them apart (batch statistics frozen, no mean over the batch)"
+        )
     return network(error, shape)
 
 
@@ -200,19 +207,6 @@ def certificate_record(region: Region, made: Certificate) -> Record:
         "output": made.attack.output,
         "points": made.attack.points,
     }
-
-
-def family_of(spec: IdentitySpec, features: int) -> Family:
-    """The family that a resolved spec draws from."""
-    return Family(
-        features,
-        spec.depth,
-        spec.width,
-        spec.activation,
-        spec.output_activation,
-        spec.use_bias,
-        spec.residual,
-    )
 
 
 def family_verdict(spec: IdentitySpec, problem: Problem) -> tuple[Verdict | None, str]:

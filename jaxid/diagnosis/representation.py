@@ -1,9 +1,8 @@
 """Can this network represent the target at all? A bound from below, a witness from above.
 
 The target of the identity problem is an affine map A of the network's inputs (the identity
-itself where both are scaled alike). A witness is a set of parameters, written down and then
-run: the first layer copies its inputs, shifted so far that no ReLU clips, further layers
-copy, the last one applies A and takes the shift off. A skip connection needs no weights.
+itself where both are scaled alike). A witness is a set of parameters, written down by
+`jaxid.expressivity.witness` and then run: hidden layers that keep the inputs, A behind them.
 
 Bounds from below: an output activation with range [lo, hi] misses a target by its distance
 to the range; a linear output behind a layer of k < d units stays in a k-dimensional affine
@@ -20,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.experiment import IdentitySpec
+from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import RANGES
-from jaxid.expressivity.witness import COPIES, ZERO_AT_ZERO
+from jaxid.expressivity.witness import COPIES, Layers, keep, witness
 from jaxid.precision import float64
 from jaxid.problem import Problem
 from jaxid.types import Estimate, Params
@@ -131,35 +131,35 @@ def _lower_bound(spec: IdentitySpec, targets: np.ndarray) -> tuple[list[tuple[st
 
 def _witness(spec: IdentitySpec, problem: Problem) -> tuple[Params | None, str | None]:
     """Parameters that reach the bound where such are known, float64."""
-    assert spec.width is not None
-    inputs = np.asarray(problem.inputs(jnp.asarray(problem.train[0])))
-    d, width = inputs.shape[1], spec.width if spec.depth > 1 else inputs.shape[1]
-    same = problem.input_map is problem.target_map
-    hidden = [spec.activation] * (spec.depth - 1)
-    if spec.residual:
-        silent = all(name in ZERO_AT_ZERO for name in (*hidden, spec.output_activation))
-        if not (same and silent and width == d):
-            return None, None
-        layers = [_layer(np.zeros((d, d)), np.zeros(d), spec) for _ in range(spec.depth)]
-        return _params(layers), "all weights 0: the skip connections carry the input"
-    usable = all(name in COPIES for name in hidden) and (not hidden or width >= d)
-    if not usable or spec.output_activation not in COPIES:
+    inputs = np.asarray(problem.inputs(jnp.asarray(problem.train[0])), np.float64)
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    d, same = low.size, problem.input_map is problem.target_map
+    family = family_of(spec, d)
+    if family.residual:
+        found = witness(family, Target(np.ones(d), np.zeros(d), low, high)) if same else None
+        return (None, None) if found is None else (_params(found.layers, spec), found.words)
+    kept = keep(family, low, high, high - low)
+    if kept is None or not kept.exact or spec.output_activation not in COPIES:
         return None, None
     matrix, offset = (np.eye(d), np.zeros(d)) if same else _affine(problem, d)
-    shift = np.maximum(0.0, -inputs.min(axis=0).astype(np.float64)) if hidden else np.zeros(d)
-    if not spec.use_bias and (shift.any() or offset.any()):
+    layers = [*kept.layers, (kept.matrix @ matrix, kept.offset @ matrix + offset)]
+    if not spec.use_bias and any(bias.any() for _, bias in layers):
         return None, None
-    layers = []
-    for i in range(spec.depth - 1):
-        copy = np.eye(d if i == 0 else width, width)
-        layers.append(
-            _layer(copy, np.pad(shift, (0, width - d)) if i == 0 else np.zeros(width), spec)
-        )
-    last = np.zeros((width, d))
-    last[:d] = matrix
-    layers.append(_layer(last, offset - shift @ matrix, spec))
-    return _params(layers), "the identity, written down weight by weight" if same else (
-        "the affine map from inputs to targets, written down weight by weight"
+    words = "the identity" if same else "the affine map from inputs to targets"
+    words = f"{words}, written down weight by weight"
+    return _params(layers, spec), words if spec.depth == 1 else f"{words} ({kept.words})"
+
+
+def family_of(spec: IdentitySpec, features: int) -> Family:
+    """The family that a resolved spec draws from."""
+    return Family(
+        features,
+        spec.depth,
+        spec.width,
+        spec.activation,
+        spec.output_activation,
+        spec.use_bias,
+        spec.residual,
     )
 
 
@@ -172,9 +172,10 @@ def _affine(problem: Problem, d: int) -> tuple[np.ndarray, np.ndarray]:
     return values[1:] - values[:1], values[0]
 
 
-def _layer(kernel: np.ndarray, bias: np.ndarray, spec: IdentitySpec) -> dict[str, np.ndarray]:
-    return {"kernel": kernel, "bias": bias} if spec.use_bias else {"kernel": kernel}
-
-
-def _params(layers: list[dict[str, np.ndarray]]) -> Params:
-    return {"layers": dict(enumerate(layers))}
+def _params(layers: Layers, spec: IdentitySpec) -> Params:
+    """As the problem's network has them."""
+    named = [
+        {"kernel": kernel, "bias": bias} if spec.use_bias else {"kernel": kernel}
+        for kernel, bias in layers
+    ]
+    return {"layers": dict(enumerate(named))}

@@ -123,6 +123,13 @@ FUNCTIONS: dict[str, Function] = {
         (-INFINITE, INFINITE),
         lambda s: jnp.log(jnp.clip(s, 1e-300, 1.0)) - jnp.log1p(-jnp.clip(s, 0.0, ALMOST)),
     ),
+    # alpha = 1, the only one without a kink.
+    "elu": Function(
+        jax.nn.elu,
+        lambda z: jnp.exp(jnp.minimum(z, 0.0)),
+        (-INFINITE, INFINITE),
+        lambda s: jnp.log(jnp.clip(s, 1e-300, 1.0)),
+    ),
     # g'' = phi(z) (2 - z^2), zero at the roots of 2; g' is 0 at -0.7518.
     "gelu": Function(
         ACTIVATIONS["gelu"],

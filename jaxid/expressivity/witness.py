@@ -52,8 +52,8 @@ def witness(family: Family, target: Target) -> Witness | None:
     """Parameters that come close to the target, or are it; None where none are known."""
     if family.residual:
         return _zero(family, target)
-    d = family.features
-    kept = _kept(family, target)
+    widths = np.abs(target.scale) * (target.high - target.low)
+    kept = keep(family, target.low, target.high, widths)
     if kept is None:
         return None
     layers, matrix, offset, words, exact = kept
@@ -67,13 +67,18 @@ def witness(family: Family, target: Target) -> Witness | None:
     least, _ = target.range
     if family.output_activation in ("relu", "leaky_relu") and least.min() < 0:
         exact = False
-    if family.depth > 1 and family.hidden < d:
-        exact = False
     return Witness(layers, words, exact)
 
 
-class _Kept(NamedTuple):
-    """Hidden layers, and how x is read off them: h M + o."""
+class Kept(NamedTuple):
+    """Hidden layers, and how x is read off them: h M + o.
+
+    Attributes:
+      layers: of the hidden layers.
+      matrix, offset: M (hidden, d) and o (d,); of the inputs themselves without hidden layers.
+      words: what the layers do.
+      exact: whether in real arithmetic h M + o is x.
+    """
 
     layers: Layers
     matrix: np.ndarray
@@ -82,53 +87,65 @@ class _Kept(NamedTuple):
     exact: bool
 
 
-def _kept(family: Family, target: Target) -> _Kept | None:
-    """Hidden layers that keep x, as many of its components as they have room for."""
+def keep(family: Family, low: np.ndarray, high: np.ndarray, widths: np.ndarray) -> Kept | None:
+    """Hidden layers that keep the inputs of a box, as many components as they have room for.
+
+    Args:
+      family: without skip connections.
+      low, high: (d,), the box.
+      widths: (d,), what each component is worth: a bottleneck keeps the largest, and of the
+        others their centres.
+
+    Returns:
+      None where none are known.
+    """
     d, k, g = family.features, family.hidden, family.activation
     if family.depth == 1:
-        return _Kept([], np.eye(d), np.zeros(d), "the target, weight by weight", True)
-    centre = 0.5 * (target.low + target.high)
+        return Kept([], np.eye(d), np.zeros(d), "the target, weight by weight", True)
     if g in PAIRS and k >= 2 * d:
         return _pairs(family)
     n = min(d, k)
-    # A bottleneck keeps the components whose targets vary most, and the others' centres.
-    widths = np.abs(target.scale) * (target.high - target.low)
     chosen = np.sort(np.argsort(widths)[::-1][:n])
     pick = np.zeros((d, k))
     pick[chosen, np.arange(n)] = 1.0
-    rest = centre.copy()
+    rest = 0.5 * (low + high)
     rest[chosen] = 0.0
     if g in COPIES or g in SHIFTS:
         shift = np.zeros(k)
-        shift[:n] = np.maximum(0.0, SHIFTS.get(g, 0.0) - target.low[chosen])
+        shift[:n] = np.maximum(0.0, SHIFTS.get(g, 0.0) - low[chosen])
         if g == "linear":
             shift[:] = 0.0
         layers = [(pick, shift)]
         layers += [(np.eye(k), np.zeros(k))] * (family.depth - 2)
         words = "copies, shifted to where each unit is the identity"
-        return _Kept(layers, pick.T, rest - shift @ pick.T, words, g in COPIES)
-    return _tangent(family, target, tangent_scale(target), pick, rest)
+        return Kept(layers, pick.T, rest - shift @ pick.T, words, g in COPIES and n == d)
+    return _tangent(family, low, high, tangent_scale(low, high), pick, rest)
 
 
-def _pairs(family: Family) -> _Kept:
+def _pairs(family: Family) -> Kept:
     d, k = family.features, family.hidden
     both = np.zeros((d, k))
     both[:, :d], both[:, d : 2 * d] = np.eye(d), -np.eye(d)
     back = both.T
     layers = [(both, np.zeros(k))]
     layers += [(back @ both, np.zeros(k))] * (family.depth - 2)
-    return _Kept(layers, back, np.zeros(d), "g(x) - g(-x), which is x", True)
+    return Kept(layers, back, np.zeros(d), "g(x) - g(-x), which is x", True)
 
 
 def _tangent(
-    family: Family, target: Target, h: float, pick: np.ndarray, rest: np.ndarray
-) -> _Kept | None:
+    family: Family,
+    low: np.ndarray,
+    high: np.ndarray,
+    h: float,
+    pick: np.ndarray,
+    rest: np.ndarray,
+) -> Kept | None:
     g, k = family.activation, family.hidden
     if g not in CENTRES:
         return None
     c = CENTRES[g]
     value, slope = value_and_slope(g, c)
-    middle = 0.5 * (target.low + target.high)
+    middle = 0.5 * (low + high)
     layers: Layers = []
     used = np.zeros(k)
     used[: pick.any(axis=0).sum()] = 1.0
@@ -138,7 +155,7 @@ def _tangent(
         # (g - value) / slope is c + h (x - middle) again, less c.
         matrix, offset = np.diag(used) / slope, (c - value / slope) * used
     back = pick.T / (h * slope)
-    return _Kept(
+    return Kept(
         layers, back, rest + (middle @ pick) @ pick.T - value * used @ back,
         f"the tangent of {g} at {c:g}, inputs times {h:.3g}", False,
     )  # fmt: skip
@@ -151,16 +168,16 @@ def tangent(family: Family, target: Target, h: float) -> Witness:
       ValueError: for activations without one.
     """
     d = family.features
-    kept = _tangent(family, target, h, np.eye(d, family.hidden), np.zeros(d))
+    kept = _tangent(family, target.low, target.high, h, np.eye(d, family.hidden), np.zeros(d))
     if kept is None:
         raise ValueError(f"{family.activation} has no tangent here")
     last = kept.matrix * target.scale[None, :], kept.offset * target.scale + target.offset
     return Witness([*kept.layers, last], kept.words, False)
 
 
-def tangent_scale(target: Target, share: float = 1e-5) -> float:
+def tangent_scale(low: np.ndarray, high: np.ndarray, share: float = 1e-5) -> float:
     """h such that h times the largest half width is ``share``."""
-    half = 0.5 * float(np.max(target.high - target.low))
+    half = 0.5 * float(np.max(high - low))
     return share / half if half > 0 else share
 
 

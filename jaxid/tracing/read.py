@@ -3,15 +3,16 @@
 The function is traced with a batch of one, in float64, its parameters as constants. Linear
 primitives become affine nodes, read off by applying them to unit vectors, which is exact:
 each entry is a stored number times 1. What is computed element by element from one node is
-followed on a grid of numbers, until something else needs it; then it must be a known
-function of one variable, up to a factor and a constant. So an activation is known by what
-it does, not by who wrote it: `jax.nn.gelu`, Flax's, or its formula typed out.
+followed on a grid of numbers (`jaxid.tracing.one_variable`), until something else needs it;
+then it must be a known function of one variable, up to a factor and a constant, or made of
+straight pieces. So an activation is known by what it does, not by who wrote it:
+`jax.nn.gelu`, Flax's, or its formula typed out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,22 @@ import numpy as np
 from jaxid.errors import InputError
 from jaxid.precision import float64
 from jaxid.tracing.graph import Affine, Graph, Pointwise, Weight
+from jaxid.tracing.one_variable import (
+    ELEMENTWISE,
+    GRID,
+    Pieces,
+    Value,
+    combination,
+    elements,
+    followed,
+    in_float64,
+    itself,
+    reshaped,
+    same,
+    straight_pieces,
+    uniform,
+)
 
-GRID = np.concatenate([np.linspace(-30, 30, 2001), np.linspace(-2.0, 2.0, 1000), [0.0]])
-"""Numbers on which functions of one variable are compared."""
-SAME = 1e-11
-"""Largest difference, over 1 + |value|, of two ways to compute one function in float64."""
-LINES = 12
-"""Lines that are tried, of those that a function was begun as."""
 CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "custom_jvp_call",
          "custom_vjp_call", "custom_vjp_call_jaxpr"}  # fmt: skip
 """Primitives that only call a function."""
@@ -39,28 +49,6 @@ LINEAR = {"dot_general", "conv_general_dilated", "reduce_sum", "transpose", "sli
 """Primitives that are linear in any one operand."""
 
 Functions = Mapping[str, Callable[[Any], Any]]
-
-
-class Value(NamedTuple):
-    """A traced value: g(h) of a node h, element by element.
-
-    Attributes:
-      node: h.
-      shape: with the batch of one.
-      samples: g on `GRID`.
-      line: (a, b) where g(z) = a z + b, else None.
-      begun: the lines (a, b) that g was made from: g may be a known function of one of
-        these a z + b.
-      terms: where g is a sum of a constant and multiples of other values: (constant, (factor,
-        value), ...); what is no known function may be a sum of such.
-    """
-
-    node: int
-    shape: tuple[int, ...]
-    samples: np.ndarray
-    line: tuple[float, float] | None
-    begun: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    terms: tuple[float, tuple[tuple[float, Any], ...]] | None = None
 
 
 def read_graph(function: Callable[[Any], Any], example: Any, known: Functions) -> Graph:
@@ -78,7 +66,7 @@ def read_graph(function: Callable[[Any], Any], example: Any, known: Functions) -
         x = jnp.asarray(example, jnp.float64)
         closed = jax.make_jaxpr(function)(x)
         reader = _Reader(known, int(x.size))
-        (out,) = reader.run(closed.jaxpr, closed.consts, [_identity(0, x.shape)])
+        (out,) = reader.run(closed.jaxpr, closed.consts, [itself(0, x.shape)])
         if not isinstance(out, Value):
             raise InputError("the function's output doesn't depend on its input; nothing to bound")
         last = reader.node_of(out)
@@ -109,10 +97,6 @@ def _pruned(
 
 def _parents(node: Affine | Pointwise) -> tuple[int, ...]:
     return (node.parent,) if isinstance(node, Pointwise) else node.parents
-
-
-def _identity(node: int, shape: tuple[int, ...]) -> Value:
-    return Value(node, shape, GRID, (1.0, 0.0))
 
 
 class _Reader:
@@ -160,8 +144,8 @@ class _Reader:
         if jnp.issubdtype(params.get("new_dtype", jnp.float64), jnp.integer):
             # Rounding to whole numbers keeps no element.
             return [self.pointwise(equation.primitive, params, args, shape)]
-        if name in SHAPED and _size(shape) == _size(traced[0].shape):
-            return [_widened(traced[0], shape)]
+        if name in SHAPED and elements(shape) == elements(traced[0].shape):
+            return [reshaped(traced[0], shape)]
         if name in ("add", "sub", "mul", "div", "neg", "add_any"):
             return [self.arithmetic(name, args, shape)]
         if name == "select_n" and not isinstance(args[0], Value):
@@ -187,11 +171,11 @@ class _Reader:
             return self.pointwise(jax.lax.div_p, {}, args, shape)
         if name in ("mul", "div"):
             factors = constant if name == "mul" else 1.0 / constant
-            if _uniform(factors):
+            if uniform(factors):
                 return self.combined(0.0, [(float(factors[0]), value)], shape)
             return self.affine(value, [factors], np.zeros(factors.size), shape)
         signs = (1.0, 1.0) if name != "sub" else ((1.0, -1.0) if first else (-1.0, 1.0))
-        if _uniform(constant):
+        if uniform(constant):
             return self.combined(signs[1] * float(constant[0]), [(signs[0], value)], shape)
         weight = None if signs[0] > 0 else np.full(constant.size, -1.0)
         return self.affine(value, [weight], signs[1] * constant, shape)
@@ -209,45 +193,37 @@ class _Reader:
             elif mask.any():
                 parents.append(self.node_of(case))
                 weights.append(mask.astype(np.float64))
-        return _identity(self.add(Affine(tuple(parents), tuple(weights), bias)), shape)
+        return itself(self.add(Affine(tuple(parents), tuple(weights), bias)), shape)
 
     def combined(
         self, constant: float, terms: list[tuple[float, Value]], shape: tuple[int, ...]
     ) -> Value:
         """constant + sum of factor times value: of one node where it can be, else a new one."""
         values = [value for _, value in terms]
-        if any(_size(v.shape) != _size(shape) for v in values):
+        if any(elements(v.shape) != elements(shape) for v in values):
             values = [self.broadcast(value, shape) for value in values]
             terms = [(factor, value) for (factor, _), value in zip(terms, values, strict=True)]
         node = values[0].node
         if any(value.node != node for value in values):
             return self.summed(constant, terms, shape)
-        samples = np.full(GRID.shape, constant)
-        for factor, value in terms:
-            samples = samples + factor * value.samples
-        line = None
-        if all(value.line is not None for value in values):
-            slope = sum(f * v.line[0] for f, v in terms if v.line is not None)
-            line = (slope, constant + sum(f * v.line[1] for f, v in terms if v.line is not None))
-        begun = _together(values, line)
-        return Value(node, shape, samples, line, begun, (constant, tuple(terms)))
+        return combination(constant, terms, shape)
 
     def summed(
         self, constant: float, terms: list[tuple[float, Value]], shape: tuple[int, ...]
     ) -> Value:
         """The same as a node of its own."""
         parents = tuple(self.node_of(value) for _, value in terms)
-        size = _size(shape)
+        size = elements(shape)
         weights = tuple(None if f == 1.0 else np.full(size, f) for f, _ in terms)
         node = self.add(Affine(parents, weights, np.full(size, constant)))
-        return _identity(node, shape)
+        return itself(node, shape)
 
     def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:
         """Repeat a value's elements to a larger shape."""
-        if _size(value.shape) == _size(shape):
+        if elements(value.shape) == elements(shape):
             return value._replace(shape=shape)
-        places = np.broadcast_to(np.arange(_size(value.shape)).reshape(value.shape), shape)
-        matrix = np.zeros((_size(value.shape), places.size))
+        places = np.broadcast_to(np.arange(elements(value.shape)).reshape(value.shape), shape)
+        matrix = np.zeros((elements(value.shape), places.size))
         matrix[places.ravel(), np.arange(places.size)] = 1.0
         return self.affine(value, [matrix], np.zeros(places.size), shape)
 
@@ -260,15 +236,17 @@ class _Reader:
         alone = len(weights) == 1 and weights[0] is None
         if alone and isinstance(before, Affine) and not before.bias.any():
             # A layer's product and its bias are one map.
-            return _identity(self.add(before._replace(bias=bias)), shape)
-        return _identity(self.add(Affine((parent,), tuple(weights), bias)), shape)
+            return itself(self.add(before._replace(bias=bias)), shape)
+        return itself(self.add(Affine((parent,), tuple(weights), bias)), shape)
 
     def linear(
         self, primitive: Any, params: dict[str, Any], args: list[Any], shape: tuple[int, ...]
     ) -> Value:
         """A primitive that is linear in its traced operands together, by its columns."""
         parents, weights = [], []
-        zeros = [jnp.zeros(arg.shape) if isinstance(arg, Value) else _wide(arg) for arg in args]
+        zeros = [
+            jnp.zeros(arg.shape) if isinstance(arg, Value) else in_float64(arg) for arg in args
+        ]
         if "preferred_element_type" in params:
             # The float32 of the network's own arithmetic.
             params = params | {"preferred_element_type": None}
@@ -281,7 +259,7 @@ class _Reader:
         for place, arg in enumerate(args):
             if not isinstance(arg, Value):
                 continue
-            size = _size(arg.shape)
+            size = elements(arg.shape)
 
             def column(unit: Any, place: int = place, arg: Value = arg) -> Any:
                 operands = list(zeros)
@@ -291,7 +269,7 @@ class _Reader:
             rows = np.asarray(jax.jit(jax.vmap(column))(jnp.eye(size)), np.float64)
             parents.append(self.node_of(arg))
             weights.append(rows - bias)
-        return _identity(self.add(Affine(tuple(parents), tuple(weights), bias)), shape)
+        return itself(self.add(Affine(tuple(parents), tuple(weights), bias)), shape)
 
     def pointwise(
         self, primitive: Any, params: dict[str, Any], args: list[Any], shape: tuple[int, ...]
@@ -299,25 +277,17 @@ class _Reader:
         """A function of one node, element by element, followed on the grid."""
         values = [arg for arg in args if isinstance(arg, Value)]
         node, name = values[0].node, str(primitive)
-        size = _size(shape)
-        if any(v.node != node or _size(v.shape) != size for v in values):
+        size = elements(shape)
+        if len(values) > 1 and any(v.node != node or elements(v.shape) != size for v in values):
             raise _unreadable(name, "of two quantities that both depend on the input")
-        operands = []
-        for arg in args:
-            if isinstance(arg, Value):
-                operands.append(jnp.asarray(arg.samples))
-                continue
-            flat = np.ravel(np.asarray(arg))
-            if not _uniform(flat):
-                raise _unreadable(name, "that differs from element to element")
-            operands.append(jnp.broadcast_to(_wide(flat[0]), GRID.shape))
-        try:
-            samples = np.asarray(primitive.bind(*operands, **params))
-        except (TypeError, ValueError):
-            raise _unreadable(name) from None
-        if samples.shape != GRID.shape:
+        if name not in ELEMENTWISE or elements(values[0].shape) != size:
             raise _unreadable(name)
-        return Value(node, shape, samples, None, _together(values, None))
+        if not all(uniform(np.ravel(np.asarray(a))) for a in args if not isinstance(a, Value)):
+            raise _unreadable(name, "that differs from element to element")
+        found = followed(primitive, params, args, shape)
+        if found is None:
+            raise _unreadable(name)
+        return found
 
     def node_of(self, value: Value) -> int:
         """The node that holds the value, made if there is none yet."""
@@ -325,15 +295,27 @@ class _Reader:
             return self.scaled(value.node, *value.line)
         for a, b in value.begun:
             for name, function in self.known.items():
-                if _same(value.samples, np.asarray(function(jnp.asarray(a * GRID + b)))):
+                if same(value.samples, np.asarray(function(jnp.asarray(a * GRID + b)))):
                     return self.kept(Pointwise(self.scaled(value.node, a, b), name))
         if value.terms is not None:
             constant, terms = value.terms
             return self.summed(constant, list(terms), value.shape).node
+        pieces = straight_pieces(value.samples)
+        if pieces is not None:
+            return self.bent(value.node, pieces)
         raise InputError(
             "the network applies a function of one variable that is none of "
-            f"{', '.join(self.known)}; use one of these"
+            f"{', '.join(self.known)}, nor made of straight pieces; use one of these"
         )
+
+    def bent(self, node: int, pieces: Pieces) -> int:
+        """A line and a ReLU at every kink, as a node."""
+        units = [self.kept(Pointwise(self.scaled(node, 1.0, -t), "relu")) for _, t in pieces.kinks]
+        size = self.sizes[node]
+        weights = [
+            np.full(size, factor) for factor in (pieces.slope, *(c for c, _ in pieces.kinks))
+        ]
+        return self.add(Affine((node, *units), tuple(weights), np.full(size, pieces.constant)))
 
     def scaled(self, node: int, a: float, b: float) -> int:
         """a h + b as a node; h itself where that is the same."""
@@ -351,40 +333,6 @@ class _Reader:
         if node not in self.made:
             self.made[node] = self.add(node)
         return self.made[node]
-
-
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    if one.dtype == bool:
-        return False
-    with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(one - other) <= SAME * (1 + np.abs(other))))
-
-
-def _together(
-    values: list[Value], line: tuple[float, float] | None
-) -> tuple[tuple[float, float], ...]:
-    """All lines that the values, and what is made of them, were begun as; the first ones only."""
-    found = [each for value in values for each in value.begun]
-    return tuple(dict.fromkeys([*found, *([] if line is None else [line])]))[:LINES]
-
-
-def _widened(value: Value, shape: tuple[int, ...]) -> Value:
-    """The value in another shape; numbers in place of truth values, which are 0 and 1."""
-    return value._replace(shape=shape, samples=value.samples.astype(np.float64))
-
-
-def _wide(constant: Any) -> Any:
-    """In float64, if it is a floating-point number: the network may compute in float32 inside."""
-    array = jnp.asarray(constant)
-    return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape))
-
-
-def _uniform(values: np.ndarray) -> bool:
-    return bool(values.size) and bool(np.all(values == values[0]))
 
 
 def _unreadable(name: str, what: str = "") -> InputError:
