@@ -65,7 +65,7 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
         top = float(np.max(problem.train[0]))
         found = boxes + balls(dataset.test[:count], top, RADII[::2] if options.quick else RADII)
         net = error_network(problem, params)
-        certified, _ = certify_regions(net, found, effort, options.seed, reporter)
+        certified, _, _ = certify_regions(net, found, effort, options.seed, reporter)
         rows.append(
             {
                 "depth": depth,

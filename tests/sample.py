@@ -140,6 +140,14 @@ def record() -> Record:
             )
         },
         "non_finite": [],
+        "certificate": {
+            "region": "every feature from 0 to 16",
+            "seed": 0,
+            "lower": estimate(12.5),
+            "upper": estimate(31.0),
+            "method": "crown",
+            "rounding": "in float64, widened",
+        },
         "mape": {
             "total": 4.2e8,
             "share_zero_targets": 0.9999999,
@@ -317,7 +325,6 @@ def record() -> Record:
             },
         ],
         "prescriptions": [],
-        "certificate": None,
         "verdict": [
             "The network can represent the identity exactly, but training never got there.",
             "91 % of the loss is locked in 4.3 dead outputs that no gradient reaches.",
@@ -408,7 +415,6 @@ def minimal() -> tuple[Record, Arrays]:
         "trials": [],
         "findings": [],
         "prescriptions": [],
-        "certificate": None,
         "verdict": ["Training blew up.", "Nothing can be said.", "Lower the rate."],
     }
     return bare, {"loss/epoch": np.arange(1, 3), "loss/train": np.full((1, 2), np.nan)}

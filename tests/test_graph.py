@@ -115,7 +115,7 @@ MIXED = {
 
 @pytest.mark.parametrize("name", MIXED)
 def test_what_mixes_features_otherwise_than_linearly_is_one_line(name):
-    with pytest.raises(InputError, match="bounds know affine maps|of one variable"):
+    with pytest.raises(InputError, match=r"bounds know affine maps|of one variable"):
         read_graph(MIXED[name], np.zeros((1, 3)), KNOWN)
 
 

@@ -15,24 +15,19 @@ import numpy as np
 from rich.console import Console
 
 from jaxid import trees
-from jaxid.commands.checkpoint import OWN_FLAGS, refuse_flags, spec_of_checkpoint
 from jaxid.commands.output import check_out, write_numbers
+from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
-from jaxid.loading import load_problem
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.curvature import draw_curvature
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
 from jaxid.report.curvature import print_curvature
-from jaxid.training.checkpoint import load_state
-from jaxid.training.layout import choose_layout
-from jaxid.training.loop import TrainState, one_seed
+from jaxid.training.loop import one_seed
 from jaxid.training.progress import Reporter, terminal
-from jaxid.training.run import Runner
 from jaxid.wording import counted, duration
 
 EXAMPLES = 10_000
@@ -40,13 +35,9 @@ EXAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class SpectrumOptions(IdentitySpec):
+class SpectrumOptions(SubjectOptions):
     """Every field of the spec; where to look, and how hard."""
 
-    seeds: int = 1
-    """Number of seeds to follow along training; the spectra are of the first."""
-    checkpoint: Path | None = None
-    """Folder that `jaxid train` wrote: look at its first seed, with its own settings."""
     along: bool = False
     """Train, look along the way, and at the end too."""
     looks: int | None = None
@@ -96,28 +87,6 @@ class SpectrumOptions(IdentitySpec):
         return spec_of(Effort, self)
 
 
-@dataclass(frozen=True)
-class Place:
-    """What to look at.
-
-    Attributes:
-      problem, runner: the network and its compiled training.
-      spec: the record of the problem.
-      seeds: of the states.
-      states: stacked states to look at.
-      name: of the point.
-      residual: whether the network has skip connections.
-    """
-
-    problem: Problem
-    runner: Runner
-    spec: dict[str, Any]
-    seeds: list[int]
-    states: TrainState
-    name: str
-    residual: bool
-
-
 def run(argv: Sequence[str]) -> int:
     """Parse, check, measure, save, draw, print."""
     description = (
@@ -128,17 +97,15 @@ def run(argv: Sequence[str]) -> int:
     )
     target, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
     options = parse(SpectrumOptions, rest, "jaxid spectrum", description)
-    if target is not None and options.checkpoint is not None:
-        raise InputError(f"{target} and --checkpoint are both given; look at one of them")
     check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
     reporter = terminal(notes)
-    place = _place(target, options, notes)
-    notes.print(_prediction(options, place), highlight=False, style="dim")
+    subject = load_subject(target, options, notes)
+    notes.print(_prediction(options, subject), highlight=False, style="dim")
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    record, arrays = measure(options, place, reporter)
+    record, arrays = measure(options, subject, reporter)
     seconds = round(time.perf_counter() - clock, 2)
-    record |= {"provenance": provenance(place.seeds, started, seconds)}
+    record |= {"provenance": provenance(subject.seeds, started, seconds)}
     write_numbers(record, arrays, options.out, "spectrum")
     draw_curvature(record, arrays, options.out / "figures")
     print_curvature(record)
@@ -150,22 +117,22 @@ def run(argv: Sequence[str]) -> int:
 
 
 def measure(
-    options: SpectrumOptions, place: Place, reporter: Reporter
+    options: SpectrumOptions, subject: Subject, reporter: Reporter
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The record, and the arrays behind the figures."""
-    data, look = _data(options, place), _look(options)
-    runner = place.runner
+    data, look = _data(options, subject), _look(options)
+    runner = subject.runner
     points: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
-    states, along = place.states, None
-    names = [place.name]
+    states, along = subject.states, None
+    names = ["checkpoint" if subject.trained else "init"]
     stopped: str | None = None
     if options.along:
-        following = _following(options, place.problem)
+        following = _following(options, subject.problem)
         # The states are consumed by training.
         kept = jax.tree.map(jnp.copy, states)
         along, end = follow_training(
-            runner, place.seeds, following, memory=look.memory, reporter=reporter
+            runner, subject.seeds, following, memory=look.memory, reporter=reporter
         )
         names, stages = ["init", "end"], [kept, end]
         if along["interrupted"] is not None:
@@ -175,12 +142,12 @@ def measure(
     for name, stage in zip(names, stages, strict=True):
         try:
             point, found = examine_point(
-                place.problem,
+                subject.problem,
                 one_seed(stage, 0),
                 data,
                 name,
                 look,
-                residual=place.residual,
+                residual=subject.spec is not None and subject.spec.residual,
                 reporter=reporter,
             )
         except KeyboardInterrupt:
@@ -195,18 +162,18 @@ def measure(
             break
     return {
         "schema": 1,
-        "problem": place.spec,
-        "examples": {"used": int(data[0].shape[0]), "of": place.problem.examples},
+        "problem": subject.record,
+        "examples": {"used": int(data[0].shape[0]), "of": subject.problem.examples},
         "points": points,
         "along": along,
         "interrupted": stopped,
     }, arrays
 
 
-def _data(options: SpectrumOptions, place: Place) -> Any:
+def _data(options: SpectrumOptions, subject: Subject) -> Any:
     """The examples that the loss is over."""
-    used = min(place.problem.examples, options.use_examples or EXAMPLES)
-    x, y = place.runner.x, place.runner.y
+    used = min(subject.problem.examples, options.use_examples or EXAMPLES)
+    x, y = subject.runner.x, subject.runner.y
     return x[:used], None if y is None else y[:used]
 
 
@@ -221,38 +188,15 @@ def _following(options: SpectrumOptions, problem: Problem) -> Following:
     )
 
 
-def _prediction(options: SpectrumOptions, place: Place) -> str:
+def _prediction(options: SpectrumOptions, subject: Subject) -> str:
     """What will be done and how long it will take, about."""
-    data, params = _data(options, place), one_seed(place.states, 0).params
-    seconds = predicted_seconds(place.problem, params, data, _look(options))
+    data, params = _data(options, subject), one_seed(subject.states, 0).params
+    seconds = predicted_seconds(subject.problem, params, data, _look(options))
     sizes = f"{counted(trees.size(params), 'parameter')}, {counted(data[0].shape[0], 'example')}"
     if not options.along:
         return f"{sizes}: about {duration(seconds)}"
-    following = _following(options, place.problem)
+    following = _following(options, subject.problem)
     more = "" if len(following.epochs) >= LOOKS else " (a larger --share: more)"
     looks = f"{len(following.epochs)} looks on {following.examples:,} examples{more}"
     points = f"the Hessian at the start and the end about {duration(2 * seconds)}"
-    return f"{sizes}: {counted(len(place.seeds), 'seed')} trained, {looks} on the way; {points}"
-
-
-def _place(target: str | None, options: SpectrumOptions, notes: Console) -> Place:
-    if target is not None:
-        refuse_flags(options, OWN_FLAGS, target.rpartition("/")[2])
-        problem = load_problem(target)
-        runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
-        states = runner.init(options.seed_list)
-        shown = {"file": target.rpartition("/")[2]}
-        return Place(problem, runner, shown, options.seed_list, states, "init", False)
-    spec = spec_of(IdentitySpec, options)
-    if options.checkpoint is not None:
-        refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
-        spec = spec_of_checkpoint(options.checkpoint, options.mnist_dir)
-    dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
-    spec = spec.resolved(dataset)
-    problem = build_problem(spec, dataset)
-    check_memory(problem, spec.seeds)
-    runner = build_runner(spec, problem)
-    states, name = runner.init(spec.seed_list), "init"
-    if options.checkpoint is not None:
-        states, name = load_state(options.checkpoint, states), "checkpoint"
-    return Place(problem, runner, spec.as_json(), spec.seed_list, states, name, spec.residual)
+    return f"{sizes}: {counted(len(subject.seeds), 'seed')} trained, {looks} on the way; {points}"

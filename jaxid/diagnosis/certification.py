@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxid.diagnosis.representation import family_of
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec
-from jaxid.expressivity.bounds import MethodName
-from jaxid.expressivity.certificate import ROUNDING, Certificate, certify
-from jaxid.expressivity.family import Target
+from jaxid.expressivity.bounds import METHODS, MethodName
+from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_layer
+from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import Network, network
-from jaxid.expressivity.verdict import Verdict, verdict
-from jaxid.precision import float64
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.tracing import mixes_examples
@@ -34,6 +30,8 @@ Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Half widths of the boxes of the interval curve, over the data's own."""
+EXACT = 20.0
+"""Operations of the exact worst error of one ReLU layer, for each output and pair of inputs."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,12 @@ class Effort:
     """Dearest bound of the interval curve and of the balls."""
     steps: int = 20
     """Steps of that optimisation."""
+    box: tuple[float, float] | None = None
+    """A box of your own too: every feature from LOW to HIGH."""
     balls: int = 5
-    """Test examples with a ball around each; 0 for none."""
+    """Examples with a ball around each; 0 for none."""
+    around: Literal["test", "train"] = "test"
+    """Whose examples: the test set's, or the training set's."""
     radius: float | None = None
     """Radius of the balls, largest change of a feature; a twentieth of the data's range."""
     curve: bool = True
@@ -60,6 +62,10 @@ class Effort:
             raise InputError(
                 f"--steps is {self.steps}, --restarts {self.restarts}, --balls {self.balls}; the "
                 "first two must be 1 or more, the last 0 or more"
+            )
+        if self.box is not None and not -np.inf < self.box[0] <= self.box[1] < np.inf:
+            raise InputError(
+                f"--box is {self.box[0]:g} {self.box[1]:g}; give two numbers, the lower first"
             )
         if self.radius is not None and not 0 < self.radius < np.inf:
             raise InputError(f"--radius is {self.radius}; give a positive number")
@@ -117,12 +123,19 @@ def error_network(
 
 
 def regions(problem: Problem, effort: Effort) -> list[Region]:
-    """The whole range, the data's bounding box, balls about test examples, the curve's boxes."""
+    """A box of one's own, the whole range, the data's bounding box, balls about examples, the
+    curve's boxes."""
     x = np.asarray(problem.train[0], np.float64).reshape(problem.examples, -1)
     least, most = float(x.min()), float(x.max())
     low, high = np.full(x.shape[1], least), np.full(x.shape[1], most)
     half = 0.5 * (most - least)
-    found = [
+    found = []
+    if effort.box is not None:
+        first, last = effort.box
+        box = Interval(np.full(x.shape[1], first), np.full(x.shape[1], last))
+        words = f"every feature from {first:g} to {last:g}, the box of --box"
+        found.append(Region("box", words, box, 0.5 * (last - first)))
+    found += [
         Region("range", f"every feature from {least:g} to {most:g}", Interval(low, high), half),
         Region(
             "bounding_box",
@@ -131,10 +144,11 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
             float(0.5 * np.ptp(x, axis=0).max()),
         ),
     ]
-    part = problem.train if problem.test is None else problem.test
+    training = problem.test is None or effort.around == "train"
+    part = problem.train if training or problem.test is None else problem.test
     centres = np.asarray(part[0][: effort.balls], np.float64).reshape(-1, x.shape[1])
     radius = effort.radius if effort.radius is not None else (most - least) / 20
-    name = "training" if problem.test is None else "test"
+    name = "training" if training else "test"
     for k, centre in enumerate(centres[: effort.balls]):
         box = Interval(np.maximum(centre - radius, low), np.minimum(centre + radius, high))
         words = f"within {radius:g} of {name} example {k + 1}, and in range"
@@ -149,40 +163,111 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
     return found
 
 
+def predicted_seconds(net: Network, found: list[Region], effort: Effort) -> float:
+    """About how long `certify_regions` will take; 0.1 s to time a product of matrices."""
+    exact = one_layer(net) is not None
+    total = 0.0
+    for region in found:
+        method, restarts = _plan(region, effort)
+        if exact:
+            method = "crown" if method == "alpha" else method
+            total += EXACT * net.structure.sizes[-1] * net.structure.sizes[0] ** 2
+        total += bound_flops(net, method, effort.steps) + attack_flops(net, restarts)
+    dearest = max((_plan(region, effort)[0] for region in found), key=METHODS.index)
+    if exact and dearest == "alpha":
+        dearest = "crown"
+    return total / rate64() + compile_seconds(net, dearest)
+
+
+def _plan(region: Region, effort: Effort) -> tuple[MethodName, int]:
+    """(dearest method, restarts)."""
+    if region.name in ("box", "range", "bounding_box"):
+        return effort.method, effort.restarts
+    return effort.curve_method, max(1, effort.restarts // 4)
+
+
+class Certified(NamedTuple):
+    """What was certified.
+
+    Attributes:
+      rows: records, one for each region that was finished.
+      arrays: the worst inputs found and each output's bounds, by region.
+      interrupted: the region at which an interrupt came; None if none did.
+    """
+
+    rows: list[Record]
+    arrays: Arrays
+    interrupted: str | None
+
+
 def certify_regions(
-    net: Network,
-    found: list[Region],
-    effort: Effort,
-    seed: int,
-    reporter: Reporter = SILENT,
-) -> tuple[list[Record], Arrays]:
-    """Certificates for the regions: records, and the worst inputs found, by region."""
+    net: Network, found: list[Region], effort: Effort, seed: int, reporter: Reporter = SILENT
+) -> Certified:
+    """Certificates for the regions, in turn; an interrupt keeps those that are finished."""
     rows: list[Record] = []
     arrays: Arrays = {}
     with reporter.task("certificates", len(found)) as task:
         for region in found:
-            rows.append(_certified(net, region, effort, seed, task, arrays))
+            try:
+                row, own = _certified(net, region, effort, seed, partial(_tell, task))
+            except KeyboardInterrupt:
+                if not rows:
+                    raise
+                return Certified(rows, arrays, region.words)
+            rows.append(row)
+            arrays |= own
             task.advance(1, region.name)
-    return rows, arrays
+    return Certified(rows, arrays, None)
+
+
+def _tell(task: Task, text: str) -> None:
+    task.advance(0, text)
 
 
 def _certified(
-    net: Network, region: Region, effort: Effort, seed: int, task: Task, arrays: Arrays
-) -> Record:
-    boxes = region.name in ("range", "bounding_box")
-    key = role_key(seed_key(seed), f"attack {region.name}")
+    net: Network, region: Region, effort: Effort, seed: int, said: Callable[[str], None]
+) -> tuple[Record, Arrays]:
+    method, restarts = _plan(region, effort)
     made = certify(
         net,
         region.box,
-        key,
-        method=effort.method if boxes else effort.curve_method,
+        role_key(seed_key(seed), f"attack {region.name}"),
+        method=method,
         steps=effort.steps,
-        restarts=effort.restarts if boxes else max(1, effort.restarts // 4),
-        said=lambda text: task.advance(0, f"{region.name}: {text}"),
+        restarts=restarts,
+        said=lambda text: said(f"{region.name}: {text}"),
     )
-    arrays[f"{region.name}/x"] = made.attack.x
-    arrays[f"{region.name}/low"], arrays[f"{region.name}/high"] = made.low, made.high
-    return certificate_record(region, made)
+    arrays = {
+        f"{region.name}/x": made.attack.x,
+        f"{region.name}/low": made.low,
+        f"{region.name}/high": made.high,
+    }
+    return certificate_record(region, made), arrays
+
+
+def short_certificate(problem: Problem, params: Params, seed: int) -> Record:
+    """A certificate over the range of the data, as a diagnosis holds it: exact for one ReLU
+    layer, CROWN for others, a short attack.
+
+    Returns:
+      {region, seed, lower, upper, method, rounding}; the estimates None with a ``reason`` where
+      the network can't be read.
+    """
+    effort = Effort(method="crown", restarts=2)
+    (region,) = (r for r in regions(problem, effort) if r.name == "range")
+    try:
+        net = error_network(problem, params)
+    except InputError as refused:
+        return {"region": region.words, "lower": None, "upper": None, "reason": str(refused)}
+    row, _ = _certified(net, region, effort, seed, lambda _: None)
+    return {
+        "region": region.words,
+        "seed": seed,
+        "lower": row["lower"],
+        "upper": row["upper"],
+        "method": row["method"],
+        "rounding": ROUNDING,
+    }
 
 
 def certificate_record(region: Region, made: Certificate) -> Record:
@@ -206,56 +291,4 @@ def certificate_record(region: Region, made: Certificate) -> Record:
         "looser": made.looser,
         "output": made.attack.output,
         "points": made.attack.points,
-    }
-
-
-def family_verdict(spec: IdentitySpec, problem: Problem) -> tuple[Verdict | None, str]:
-    """(what the family could represent on the range of the data, in training units; the box in
-    words), or (None, why not)."""
-    x = np.asarray(problem.train[0])
-    low, high = np.full(x.shape[1], x.min(), float), np.full(x.shape[1], x.max(), float)
-    inputs, targets = (
-        _diagonal(mapped, x.shape[1]) for mapped in (problem.input_map, problem.target_map)
-    )
-    if inputs is None or targets is None:
-        return None, "whitening mixes features, so that the box of inputs is no box behind it"
-    if np.any(inputs[0] == 0):
-        # A constant feature becomes 0: there is nothing to represent in it.
-        inputs = (np.where(inputs[0] == 0, 1.0, inputs[0]), inputs[1])
-        low = np.where(inputs[0] == 0, 0.0, low)
-    scale = targets[0] / inputs[0]
-    offset = targets[1] - scale * inputs[1]
-    ends = np.sort([inputs[0] * low + inputs[1], inputs[0] * high + inputs[1]], axis=0)
-    target = Target(scale, offset, ends[0], ends[1])
-    words = f"training units, inputs from {ends[0].min():.4g} to {ends[1].max():.4g}"
-    return verdict(family_of(spec, x.shape[1]), target), words
-
-
-def _diagonal(mapped: Any, d: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(a, b) of a map that is a x + b feature by feature; None if it is not."""
-    if mapped is None:
-        return np.ones(d), np.zeros(d)
-    with float64():
-        rows = jnp.concatenate([jnp.zeros((1, d)), jnp.eye(d)])
-        values = np.asarray(mapped.apply(rows), np.float64)
-    matrix = values[1:] - values[:1]
-    off = matrix - np.diag(np.diag(matrix))
-    if np.abs(off).max() > 1e-5 * np.abs(matrix).max():
-        return None
-    return np.diag(matrix).copy(), values[0]
-
-
-def verdict_record(found: Verdict | None, words: str) -> Record:
-    """As JSON."""
-    if found is None:
-        return {"kind": None, "words": words}
-    return {
-        "kind": found.kind,
-        "words": found.words,
-        "box": words,
-        "lower": found.lower.error,
-        "reason": found.lower.reason,
-        "upper": None if found.upper is None else found.upper._asdict(),
-        "attained": found.attained,
-        "witness": None if found.witness is None else found.witness.words,
     }

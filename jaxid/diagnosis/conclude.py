@@ -38,7 +38,6 @@ def conclude(record: dict[str, Any], trials: list[Trial]) -> None:
         }
         for t in ranked(record["trials"])
     ]
-    record["certificate"] = None
     if budget:
         budget["compound"] = compound(record)
     record["verdict"] = verdict_sentences(record)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis import conditioning, pictures
 from jaxid.diagnosis.budget import build_budget
+from jaxid.diagnosis.certification import short_certificate
 from jaxid.diagnosis.conclude import conclude
 from jaxid.diagnosis.cost import Cost
 from jaxid.diagnosis.dead import dead_record
@@ -27,6 +28,7 @@ from jaxid.diagnosis.well_posed import well_posedness
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
+from jaxid.training.loop import one_seed
 from jaxid.training.progress import SILENT, Reporter, Timed
 from jaxid.training.run import History, Runner
 
@@ -36,6 +38,7 @@ UNFINISHED: dict[str, Any] = {
     "first_step": {"value": None, "error": None, "converged": False, "method": "interrupted"},
     "budget": None,
     "points": [],
+    "certificate": None,
 }
 """What stands for parts that an interrupt prevented."""
 
@@ -138,6 +141,7 @@ def explain(
             far = first_step(problem, spec.seed_list)
             record["first_step"] = far._asdict()
             _analyse(plan, runner, history, record, arrays, reporter)
+            record["certificate"] = _certificate(problem, history, spec.seed_list, reporter)
         _try(plan, history, rate_remedy(far), trials, reporter)
     except KeyboardInterrupt:
         # Hours of training are not thrown away: what is finished is concluded from.
@@ -202,6 +206,20 @@ def _analyse(
         block=spectra.block,
         floor=float(representation.lower.value or 0.0),
     )
+
+
+def _certificate(
+    problem: Problem, history: History, seeds: list[int], reporter: Reporter
+) -> dict[str, Any] | None:
+    """The first finite seed's worst error over the range of the data, from both sides."""
+    finite = np.flatnonzero(history.first_bad < 0)
+    if not finite.size:
+        return None
+    with reporter.task("certificate", 1) as task:
+        params = one_seed(history.state, int(finite[0])).params
+        found = short_certificate(problem, params, seeds[int(finite[0])])
+        task.advance(1)
+    return found
 
 
 def _try(

@@ -80,12 +80,12 @@ def _linear(structure: Structure, numbers: Numbers, box: Interval) -> tuple[list
     """Every node's bounds, and how often intervals were tighter."""
     found, drawn = [box], {}
     counts: list[Array] = []
-    wanted = _wanted(structure)
+    chosen = wanted(structure)
     for index, step in enumerate(structure.steps, start=1):
         found.append(step_interval(step, numbers[index - 1], found))
         if isinstance(step, PointwiseStep):
             drawn[index] = start_lines(step.name, found[step.parent])
-        if index in wanted:
+        if index in chosen:
             own = both_sides(structure, numbers, index, found, drawn)
             counts.append(_looser(own, found[index]))
             found[index] = own.meet(found[index])
@@ -98,11 +98,11 @@ def _optimised(
     """The same with optimised slopes; ``linear`` are the bounds to improve on."""
     structure, numbers = net.structure, net.numbers
     found, counts = [box], []
-    wanted = _wanted(structure)
+    chosen = wanted(structure)
     for index, step in enumerate(structure.steps, start=1):
         own = _step(step, numbers[index - 1], found)
         found.append(own.meet(linear[index]))
-        if index not in wanted or not _beyond_an_activation(structure, index):
+        if index not in chosen or not _beyond_an_activation(structure, index):
             continue
         eye = jnp.eye(structure.sizes[index])
         parts = [
@@ -122,13 +122,13 @@ def _looser(own: Interval, other: Interval) -> Array:
     return jnp.concatenate([own.low < other.low, own.high > other.high])
 
 
-def _wanted(structure: Structure) -> set[int]:
+def wanted(structure: Structure) -> set[int]:
     """Nodes whose bounds are worth more than intervals: activations' parents, the output;
     but not what is one affine map of the input, on which intervals are exact."""
-    wanted = {*structure.activated, structure.last}
+    chosen = {*structure.activated, structure.last}
     return {
         index
-        for index in wanted
+        for index in chosen
         if index > 0
         and not (
             not isinstance(step := structure.steps[index - 1], PointwiseStep)

@@ -24,6 +24,7 @@ def print_certificate(record: dict[str, Any]) -> None:
     if found is not None:
         kind = "" if found["kind"] is None else f" ({found['box']})"
         console.print(f"Could this family do it?{kind} {_sentence(found['words'])}")
+        console.print(_mean_square(found["mean_square"]))
         console.print()
     console.print("Worst error of this network in one output, original units")
     console.print(_table(record["regions"]))
@@ -36,6 +37,15 @@ def print_certificate(record: dict[str, Any]) -> None:
     how = best["upper"]["method"].partition("; ")[2]
     for line in textwrap.wrap(_sentence(how), WIDTH):
         console.print(line, style="dim")
+
+
+def _mean_square(found: dict[str, Any]) -> str:
+    """The least loss on the training set, in training units."""
+    lower, upper = found["lower"]["value"], found["upper"]
+    if found["verdict"] == "exact":
+        return f"In mean square on the training set: 0 is reached ({found['witness']})."
+    least = f"In mean square on the training set: at least {number(lower)} ({found['how']})"
+    return f"{least}." if upper is None else f"{least}, and {number(upper['value'])} is reached."
 
 
 def _sentence(text: str) -> str:

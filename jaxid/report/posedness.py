@@ -149,6 +149,27 @@ def _representation(found: dict[str, Any] | None, full: bool) -> list[str]:
     return [f"{text} How: {found['how'].rstrip('.')}." if found.get("how") else text]
 
 
+def worst_error(record: Record, full: bool) -> Section:
+    """Between what and what the worst error on any input lies."""
+    section = Section("How far off can it be, on any input in range?")
+    found = record.get("certificate")
+    if not found:
+        return section
+    if not found["lower"]:
+        section.texts.append(f"Not known: {found['reason']}.")
+        return section
+    lower, upper = number(found["lower"]["value"]), number(found["upper"]["value"])
+    where = f"With {found['region']}, in original units, one output of seed {found['seed']} is off"
+    section.texts.append(
+        f"{where} by {upper}: an input was found that is, and none is off by more."
+        if lower == upper
+        else f"{where} by {lower} on an input that was found; none is off by more than {upper}."
+    )
+    if full:
+        section.notes.append(f"Upper bound: {label(found['method'])}; {found['rounding']}.")
+    return section
+
+
 def percentage_error(record: Record, full: bool) -> Section:
     """Why the percentage error is as large as it is."""
     section = Section("The percentage error")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jaxid.report.content import Record, Row, Section, Table
 from jaxid.report.losses import budget, outcome
-from jaxid.report.posedness import conditioning, percentage_error, well_posed
+from jaxid.report.posedness import conditioning, percentage_error, well_posed, worst_error
 from jaxid.report.trials import remedies, suspects
 from jaxid.report.units import dead, points
 from jaxid.wording import counted, label, number
@@ -19,6 +19,7 @@ FULL: tuple[Builder, ...] = (
     points,
     conditioning,
     well_posed,
+    worst_error,
     remedies,
     suspects,
     percentage_error,
@@ -29,6 +30,7 @@ BRIEF: tuple[Builder, ...] = (
     conditioning,
     points,
     well_posed,
+    worst_error,
     remedies,
     suspects,
     percentage_error,

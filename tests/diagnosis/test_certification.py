@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,11 @@ from jaxid.diagnosis.certification import (
     Effort,
     certify_regions,
     error_network,
-    family_verdict,
+    predicted_seconds,
     regions,
-    verdict_record,
+    short_certificate,
 )
+from jaxid.diagnosis.family_verdict import family_record, family_verdict, verdict_record
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.nets.mlp import identity_network
@@ -39,7 +42,7 @@ def test_errors_are_in_original_units_and_two_sided_everywhere():
     params = it.init(jax.random.key(0))
     net = error_network(it, params)
     found = regions(it, LITTLE)
-    rows, arrays = certify_regions(net, found, LITTLE, 0)
+    rows, arrays, _ = certify_regions(net, found, LITTLE, 0)
     assert [row["region"] for row in rows[:3]] == ["range", "bounding_box", "ball_1"]
     for row, region in zip(rows, found, strict=True):
         assert row["lower"]["value"] <= row["upper"]["value"]
@@ -68,7 +71,7 @@ def test_a_target_of_one_s_own_and_one_of_another_length():
     params = it.init(jax.random.key(0))
     params["dense"]["kernel"] = jnp.eye(4, 2) * 2.0
     net = error_network(it, params, lambda x: 2.0 * x[:, :2])
-    rows, _ = certify_regions(net, regions(it, LITTLE)[:1], LITTLE, 0)
+    rows, _, _ = certify_regions(net, regions(it, LITTLE)[:1], LITTLE, 0)
     assert rows[0]["upper"]["value"] < 1e-12
     with pytest.raises(InputError, match="--target"):
         error_network(it, params)
@@ -99,3 +102,73 @@ def test_effort_is_checked():
     for wrong in ({"steps": 0}, {"restarts": 0}, {"balls": -1}, {"radius": 0.0}):
         with pytest.raises(InputError):
             Effort(**wrong)
+
+
+def test_a_box_of_one_s_own_and_balls_around_training_examples():
+    it = problem()
+    own = Effort(box=(-1.0, 2.0), around="train", balls=2, radius=0.5, curve=False)
+    found = regions(it, own)
+    assert [region.name for region in found] == ["box", "range", "bounding_box", "ball_1", "ball_2"]
+    assert np.all(found[0].box.low == -1.0) and np.all(found[0].box.high == 2.0)
+    assert "training example 2" in found[-1].words
+    inside = np.asarray(X[1], float)
+    assert np.all(found[-1].box.low <= inside) and np.all(inside <= found[-1].box.high)
+    for wrong in ((2.0, -1.0), (0.0, np.inf)):
+        with pytest.raises(InputError, match="--box"):
+            Effort(box=wrong)
+
+
+def test_an_interrupt_keeps_the_regions_that_are_finished():
+    it = problem()
+    net = error_network(it, it.init(jax.random.key(0)))
+    found = regions(it, LITTLE)[:3]
+    assert predicted_seconds(net, found, LITTLE) > 0
+
+    class Stop:
+        @contextlib.contextmanager
+        def task(self, name, total):
+            yield self
+
+        def advance(self, steps=1, note=""):
+            if note.startswith("ball_1: "):
+                raise KeyboardInterrupt
+
+    rows, arrays, interrupted = certify_regions(net, found, LITTLE, 0, Stop())
+    assert [row["region"] for row in rows] == ["range", "bounding_box"]
+    assert interrupted == found[2].words and "ball_1/x" not in arrays
+
+
+def test_a_network_that_mixes_examples_is_refused():
+    class Centred(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.dense = nnx.Linear(4, 4, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.dense(x - x.mean(axis=0, keepdims=True))
+
+    it = Problem(model=Centred, train=(X, None), optimizer=optax.sgd(0.1))
+    with pytest.raises(InputError, match="depends on the others"):
+        error_network(it, it.init(jax.random.key(0)))
+    short = short_certificate(it, it.init(jax.random.key(0)), 3)
+    assert short["lower"] is None and "depends on the others" in short["reason"]
+
+
+def test_a_diagnosis_holds_the_exact_worst_error_of_one_layer():
+    spec = IdentitySpec(data="digits")
+    dataset = load_data(spec)
+    it = build_problem(spec.resolved(dataset), dataset)
+    found = short_certificate(it, it.init(jax.random.key(0)), 0)
+    assert found["method"] == "exact"
+    assert np.isclose(found["lower"]["value"], found["upper"]["value"])
+
+
+def test_the_floor_in_mean_square_stands_beside_the_one_of_the_worst_error():
+    spec = IdentitySpec(data="digits", depth=2, width=10, output_activation="linear")
+    dataset = load_data(spec)
+    spec = spec.resolved(dataset)
+    found = family_record(spec, build_problem(spec, dataset))
+    x = dataset.train.astype(float)
+    singular = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
+    floor = found["mean_square"]["lower"]["value"]
+    assert np.isclose(floor, np.sum(singular[10:] ** 2) / x.size)
+    assert found["lower"] == 8.0, "two opposite corners of [0, 16] on 11 features get one output"

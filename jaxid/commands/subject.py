@@ -1,0 +1,134 @@
+"""The network that a command looks at: the identity problem of its flags, a folder of
+``jaxid train``, or a file of one's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from jaxid.errors import InputError
+from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
+from jaxid.loading import load_problem
+from jaxid.parsing import spec_of
+from jaxid.problem import Problem
+from jaxid.training.checkpoint import load_state
+from jaxid.training.layout import choose_layout
+from jaxid.training.loop import TrainState
+from jaxid.training.run import Runner
+
+OWN_FLAGS = {"seeds", "first_seed", "layout", "precision"}
+"""Fields of the spec that count for a Problem of one's own too."""
+
+
+@dataclass(frozen=True)
+class SubjectOptions(IdentitySpec):
+    """Every field of the spec, or where to take it from."""
+
+    seeds: int = 1
+    """Number of seeds to train; the first one's network is looked at."""
+    checkpoint: Path | None = None
+    """Folder that `jaxid train` wrote: look at its first seed, with its own settings."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network, and where it came from.
+
+    Attributes:
+      problem, runner: the problem and its compiled training.
+      record: of the problem, for JSON.
+      spec: of the identity family; None for a Problem of one's own.
+      seeds: of the states.
+      states: stacked: initial ones, or a checkpoint's.
+      trained: whether they are a checkpoint's.
+      image_shape: of the inputs; None where they are no images.
+    """
+
+    problem: Problem
+    runner: Runner
+    record: dict[str, Any]
+    spec: IdentitySpec | None
+    seeds: list[int]
+    states: TrainState
+    trained: bool
+    image_shape: tuple[int, ...] | None
+
+
+def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Subject:
+    """What the command line names.
+
+    Args:
+      own: FILE.py:NAME, or None.
+      options: as parsed.
+      notes: where loading data is told.
+
+    Raises:
+      InputError: for what is not there, and for flags that would do nothing.
+    """
+    if own is not None:
+        name = own.rpartition("/")[2]
+        if options.checkpoint is not None:
+            raise InputError(f"{own} and --checkpoint are both given; name one of them")
+        refuse_flags(options, OWN_FLAGS, name)
+        problem = load_problem(own)
+        runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
+        seeds = options.seed_list
+        record = {"file": name}
+        return Subject(problem, runner, record, None, seeds, runner.init(seeds), False, None)
+    spec = spec_of(IdentitySpec, options)
+    if options.checkpoint is not None:
+        refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
+        spec = spec_of_checkpoint(options.checkpoint, options.mnist_dir)
+    dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
+    spec = spec.resolved(dataset)
+    problem = build_problem(spec, dataset)
+    check_memory(problem, spec.seeds)
+    runner, seeds = build_runner(spec, problem), spec.seed_list
+    states, trained = runner.init(seeds), options.checkpoint is not None
+    if options.checkpoint is not None:
+        states = load_state(options.checkpoint, states)
+    shape = dataset.image_shape
+    return Subject(problem, runner, spec.as_json(), spec, seeds, states, trained, shape)
+
+
+def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
+    """The spec that a folder of ``jaxid train`` was trained with, ``mnist_dir`` being this
+    machine's.
+
+    Raises:
+      InputError: if the folder is none.
+    """
+    try:
+        saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["problem"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"--checkpoint {folder} holds no run.json of jaxid train; name its --out folder"
+        ) from None
+    known = {f.name for f in dataclasses.fields(IdentitySpec)}
+    fields = {name: value for name, value in saved.items() if name in known}
+    if fields.get("degrees_of_freedom") is None:
+        fields["degrees_of_freedom"] = float("inf")
+    return IdentitySpec(**(fields | {"mnist_dir": mnist_dir}))
+
+
+def refuse_flags(options: IdentitySpec, allowed: set[str], owner: str) -> None:
+    """Flags of the identity problem that would do nothing.
+
+    Args:
+      options: as parsed.
+      allowed: fields that count all the same.
+      owner: what brings its own, for the message.
+
+    Raises:
+      InputError: naming the first one.
+    """
+    for field in dataclasses.fields(IdentitySpec):
+        default = type(options).__dataclass_fields__[field.name].default
+        if field.name not in allowed and getattr(options, field.name) != default:
+            flag = field.name.replace("_", "-")
+            raise InputError(f"--{flag} is of the identity problem, and {owner} brings its own")
