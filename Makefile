@@ -15,7 +15,7 @@ explain: $(STAMP) ## why a ReLU network does not learn the identity: train, meas
 	$(BIN)/jaxid explain --out runs/explain --overwrite
 
 test: $(STAMP)   ## the test suite, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .

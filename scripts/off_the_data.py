@@ -6,9 +6,11 @@ the projection onto the data's span (Zhang et al. 2020, "Identity Crisis"); the 
 data is not the identity off them. RMSprop and Adam divide by what they have seen, parameter by
 parameter, which leaves no such direction alone but those of pixels that never vary.
 Command: python scripts/off_the_data.py
-Expected: no full run yet. A quick run on digits: SGD and RMSprop moved 0 of their start there (3
-pixels that never vary); off by 20 and 47 % on test images, 80 and 97 % on noise.
-Runtime: about 3 minutes on 2 cores.
+Expected: of their start in the 72 directions gradient descent moved 1.3e-7 and SGD 3e-8 (float32),
+RMSprop 2.7 % and Adam 3.0 %; in the five of them that pixels which do vary make together 5e-7,
+1e-7, 10 % and 12 %. Off by 50, 9.3, 16 and 0.88 % on test images and by 110, 82, 62 and 49 % on
+noise: Adam is the identity on the data to 1 % and half wrong off them.
+Runtime: 4.5 minutes on 2 cores.
 
 One linear layer on MNIST, pixels / 255, 20 epochs, seed 0. Kept: |N^T (W - W0)| over |N^T W0|, N
 an orthonormal basis of those 72 directions, with and without the 67 pixels that never vary.

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from jaxid.errors import InputError
-from jaxid.expressivity.bounds import METHODS, MethodName
+from jaxid.expressivity.bounds import METHODS, STEPS, MethodName
 from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_layer
 from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
 from jaxid.expressivity.intervals import Interval
@@ -42,7 +42,7 @@ class Effort:
     """Dearest bound of the boxes: intervals, crown, or alpha, which optimises its slopes."""
     curve_method: MethodName = "crown"
     """Dearest bound of the interval curve and of the balls."""
-    steps: int = 20
+    steps: int = STEPS
     """Steps of that optimisation."""
     box: tuple[float, float] | None = None
     """A box of your own too: every feature from LOW to HIGH."""

@@ -18,12 +18,13 @@ import optax
 from jaxid.expressivity.crown import Linear, below, start_lines, with_slopes
 from jaxid.expressivity.functions import FUNCTIONS
 from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.lines import Slopes, slope_range
+from jaxid.expressivity.lines import Slopes, free_slopes
 from jaxid.expressivity.network import Numbers, PointwiseStep, Structure
 from jaxid.types import Array
 
-RATE = 0.1
-"""Adam's first rate, over the range of slopes; it falls to a tenth of that."""
+KINKED, SMOOTH, FALL = 0.1, 0.03, 0.3
+"""Adam's first rates, over the range of slopes, and the share to which they fall: a ReLU's lower
+line starts at an end of its range, a smooth function's lines of least area are nearly right."""
 
 
 class Climb(NamedTuple):
@@ -55,7 +56,7 @@ def optimised(
         if isinstance(step, PointwiseStep)
     }
     ranges = {
-        i: slope_range(FUNCTIONS[name], parent.low[None, :], parent.high[None, :])
+        i: free_slopes(FUNCTIONS[name], parent.low[None, :], parent.high[None, :])
         for i, (name, parent) in parents.items()
     }
     shape = (spec.shape[0], 1)
@@ -72,8 +73,9 @@ def optimised(
         return bound(first)
     adam = optax.chain(
         optax.scale_by_adam(b1=0.9, b2=0.99),
-        optax.scale_by_schedule(optax.exponential_decay(RATE, steps, 0.1)),
+        optax.scale_by_schedule(optax.exponential_decay(1.0, steps, FALL)),
     )
+    rates = {i: KINKED if FUNCTIONS[name].kink else SMOOTH for i, (name, _) in parents.items()}
 
     def total(slopes: dict[int, Slopes]) -> tuple[Array, Array]:
         least = bound(slopes).least
@@ -86,10 +88,11 @@ def optimised(
         moves, state = adam.update(gradient, at.state)
 
         def moved(index: int) -> Slopes:
-            low, high = ranges[index]
             new = [
-                jnp.clip(s + (high - low) * m, low, high)
-                for s, m in zip(at.slopes[index], moves[index], strict=True)
+                jnp.clip(s + rates[index] * (high - low) * m, low, high)
+                for s, m, (low, high) in zip(
+                    at.slopes[index], moves[index], ranges[index], strict=True
+                )
             ]
             return Slopes(*new)
 

@@ -23,7 +23,7 @@ from jaxid.types import Array
 
 MethodName: TypeAlias = Literal["intervals", "crown", "alpha"]
 METHODS: tuple[MethodName, ...] = ("intervals", "crown", "alpha")
-STEPS = 40
+STEPS = 60
 """Of the optimisation."""
 SPECS = 512
 """Combinations optimised at once."""

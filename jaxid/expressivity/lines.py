@@ -98,6 +98,22 @@ def slope_range(function: Function, low: Array, high: Array) -> Slopes:
     return Slopes(slopes.min(axis=0), slopes.max(axis=0))
 
 
+def free_slopes(function: Function, low: Array, high: Array) -> tuple[Slopes, Slopes]:
+    """((least, largest) slope below, the same above) that may be best for some combination.
+
+    Where g is convex on all of [low, high], no line above it is lower anywhere than its chord;
+    where it is concave, none below it is higher: there is nothing to choose.
+    """
+    least, most = slope_range(function, low, high)
+    chord = jnp.clip(_chord(function, low, high), least, most)
+    left, right = function.convex
+    convex = (low >= left) & (high <= right)
+    concave = ((high <= left) | (low >= right)) & ~convex
+    below = Slopes(jnp.where(concave, chord, least), jnp.where(concave, chord, most))
+    above = Slopes(jnp.where(convex, chord, least), jnp.where(convex, chord, most))
+    return below, above
+
+
 def least_area(function: Function, low: Array, high: Array) -> Slopes:
     """The slopes whose lines enclose the least area with g: those of the lines below and above
     that are best in the middle of [low, high]."""
