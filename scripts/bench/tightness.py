@@ -138,8 +138,8 @@ def measure(options: Options) -> dict[str, Any]:
             rows.append(row)
             task.advance(1, case.name)
     seconds = round(time.perf_counter() - clock, 2)
-    return {"rows": rows, "steps": options.steps, "their_steps": options.their_steps, "versions": versions,
-            "provenance": provenance([0], started, seconds)}  # fmt: skip
+    return {"rows": rows, "steps": options.steps, "their_steps": options.their_steps,
+            "versions": versions, "provenance": provenance([0], started, seconds)}  # fmt: skip
 
 
 def _theirs(options: Options, chosen: list[Case]) -> tuple[list[Any], dict[str, str]]:
