@@ -35,7 +35,17 @@ def made():
     regions = [row("range", 3.0, 12.0), row("ball_1", 2.0, 2.0)]
     regions += [row(f"curve_{s}", s, 2 * s, s, 8 * s) for s in (0.5, 1.0, 2.0)]
     record = {
-        "family": {"kind": "exact", "box": "inputs from 0 to 16", "words": "exact: copies"},
+        "family": {
+            "kind": "exact",
+            "box": "inputs from 0 to 16",
+            "words": "exact: copies",
+            "mean_square": {
+                "verdict": "impossible",
+                "lower": {"value": 1.5},
+                "upper": {"value": 2.5},
+                "how": "a floor",
+            },
+        },
         "regions": regions,
     }
     rng = np.random.default_rng(0)
