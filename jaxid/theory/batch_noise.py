@@ -1,0 +1,208 @@
+"""The expected loss of stochastic gradient descent on least squares, step by step.
+
+In the eigenbasis a step of a chain with frozen P is, mode by mode, a linear map of (delta,
+momentum), A + r h B (`jaxid.theory.thresholds`), plus the answer to the batch's noise. The
+noise of mode i has the variance, summed over outputs,
+
+  q_i = (kappa / b) (sum_k Q_ik s_k - h_i^2 s_i + N_i),   kappa = (n - b) / (n - 1),
+
+s_k = E sum_j delta_kj^2: the fourth moments Q of the data turn one mode's error into another's
+noise. The closure is that errors of different modes are uncorrelated; `exact_losses` keeps
+them all, for up to `EXACT` parameters, and measures what that costs.
+
+Reshuffled epochs use every example once, so that the noise of two batches is correlated by
+-1 / (n - 1): to first order in the noise an epoch ends with
+
+  - (1/(n - 1)) sum_k (Q_ik - h_i^2 [i = k]) sum_{s != t} w_s w_t s_k   and the same for N,
+
+w_t the weight of step t's noise at the end; and the mean contracts a little faster, the noise
+of an earlier step being undone by a later one. Sources: second moments of least squares under
+SGD, Defossez and Bach 2015, section 3; the reshuffled sum is derived here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.precision import float64
+from jaxid.theory.least_squares import Quadratic
+from jaxid.types import Array
+
+EXACT = 65
+"""Parameters of one output up to which the exact recursion is offered."""
+
+
+class Chain(NamedTuple):
+    """A chain of fixed rate in a mode of curvature h: x' = (still + h slope) x + noise slope[:, 0].
+
+    Attributes:
+      still, slope: (k, k); the first component of x is delta.
+    """
+
+    still: np.ndarray
+    slope: np.ndarray
+
+
+def plain(rate: float) -> Chain:
+    """Gradient descent: delta' = (1 - rate h) delta - rate noise."""
+    return Chain(np.eye(1), np.full((1, 1), -rate))
+
+
+def losses(
+    quadratic: Quadratic,
+    squares: np.ndarray,
+    chain: Chain,
+    batch: int,
+    epochs: int,
+    *,
+    reshuffled: bool = True,
+) -> np.ndarray:
+    """The expected loss on the training set at the start and after each epoch, (epochs + 1,).
+
+    Args:
+      quadratic: the loss.
+      squares: (p,), sum over outputs of delta^2 at the start.
+      chain: the optimizer.
+      batch: examples of a step; the last batch of an epoch may be smaller.
+      epochs: how many.
+      reshuffled: whether each epoch uses every example once; else batches are independent.
+    """
+    n = quadratic.examples
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
+    shares = np.array([(n - b) / (max(n - 1, 1) * b) for b in sizes])
+    with float64():
+        held = [jnp.asarray(part) for part in (quadratic.curvatures, quadratic.fourth)]
+        curvatures, fourth = held
+        noise = jnp.asarray(quadratic.noise)
+        maps = jnp.asarray(chain.still + quadratic.curvatures[:, None, None] * chain.slope)
+        answer = jnp.asarray(chain.slope[:, 0])
+        k = answer.shape[0]
+        state = jnp.zeros((curvatures.shape[0], k, k)).at[:, 0, 0].set(jnp.asarray(squares))
+        fixed = None
+        if reshuffled and len(sizes) > 1:
+            fixed = _correlated(maps, answer, fourth, curvatures, noise, len(sizes), n)
+        found = [np.asarray(state[:, 0, 0])]
+        for _ in range(epochs):
+            start = state[:, 0, 0]
+            state = _epoch(state, maps, answer, fourth, curvatures, noise, jnp.asarray(shares))
+            if fixed is not None:
+                state = state.at[:, 0, 0].add(fixed[0] @ start + fixed[1])
+            found.append(np.asarray(state[:, 0, 0]))
+        return np.asarray(quadratic.loss(np.stack(found)))
+
+
+@jax.jit
+def _epoch(
+    state: Array, maps: Array, answer: Array, fourth: Array, curvatures: Array, noise: Array,
+    shares: Array,
+) -> Array:  # fmt: skip
+    outer = answer[:, None] * answer[None, :]
+
+    def step(state: Array, share: Array) -> tuple[Array, None]:
+        own = state[:, 0, 0]
+        strength = share * (fourth @ own - curvatures**2 * own + noise)
+        moved = jnp.einsum("pij,pjk,plk->pil", maps, state, maps)
+        return moved + strength[:, None, None] * outer[None], None
+
+    return jax.lax.scan(step, state, shares)[0]
+
+
+@partial(jax.jit, static_argnums=(5, 6))
+def _correlated(
+    maps: Array, answer: Array, fourth: Array, curvatures: Array, noise: Array, steps: int, n: int
+) -> tuple[Array, Array]:
+    """What correlated batches add to an epoch's end: (p, p) on the squares at its start, (p,)."""
+    powers = jnp.broadcast_to(jnp.eye(maps.shape[-1]), maps.shape)
+
+    def power(at: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+        return jnp.einsum("pij,pjk->pik", maps, at), (at[:, 0, :] @ answer, at[:, 0, 0])
+
+    # answers[t] is what noise t steps before the end does; kept[t] what an error becomes.
+    _, (answers, kept) = jax.lax.scan(power, powers, None, length=steps)
+    spread = fourth - jnp.diag(curvatures**2)
+
+    def pair(sums: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], None]:
+        weight = answers[steps - 1 - t][:, None] * kept[t][None, :]
+        return (sums[0] + weight, sums[1] + weight**2), None
+
+    zero = jnp.zeros_like(spread)
+    (total, squared), _ = jax.lax.scan(pair, (zero, zero), jnp.arange(steps))
+    crossed = -spread * (total**2 - squared) / (n - 1)
+
+    def undone(sums: Array, gap: Array) -> tuple[Array, None]:
+        # Noise at s answered by mode k, back into mode i at s + 1 + gap, seen at the end.
+        way = answers[0][:, None] * answers[gap][None, :] * spread
+        return sums + (steps - 1 - gap) * way.sum(axis=1) * kept[steps - 2 - gap], None
+
+    mean, _ = jax.lax.scan(undone, jnp.zeros_like(curvatures), jnp.arange(steps - 1))
+    # The square of a mean of (kept - shift): kept^2 - 2 kept shift.
+    shift = -2.0 * kept[steps - 1] * mean / (n - 1)
+    additive = answers.sum(axis=0) ** 2 - (answers**2).sum(axis=0)
+    return crossed + jnp.diag(shift), -noise * additive / (n - 1)
+
+
+def exact_losses(
+    quadratic: Quadratic,
+    modes: np.ndarray,
+    residuals: np.ndarray,
+    errors: np.ndarray,
+    rate: float,
+    batch: int,
+    steps: int,
+) -> np.ndarray:
+    """The expected loss of plain SGD with independent batches after each step, (steps + 1,),
+    every correlation kept: S' = E over batches, S = E sum_j delta_j delta_j^T.
+
+    Args:
+      quadratic: the loss.
+      modes: z = U^T x~ of every example, (n, p).
+      residuals: r of every example, (n, m).
+      errors: delta at the start, (p, m).
+      rate, batch, steps: of the descent.
+    """
+    n, m = quadratic.examples, quadratic.outputs
+    share = (n - batch) / (max(n - 1, 1) * batch)
+    with float64():
+        z, r = jnp.asarray(modes), jnp.asarray(residuals)
+        h = jnp.asarray(quadratic.curvatures)
+
+        def step(at: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+            second, mean = at
+            # Per example and output: (2/m) z (z . delta - r).
+            along = jnp.einsum("ni,ij,nj->n", z, second, z)
+            crossed = ((z @ mean) * r).sum(axis=1)
+            weight = along - 2 * crossed + (r**2).sum(axis=1)
+            each = (4 / m**2) * (z * weight[:, None]).T @ z / n
+            gradient = h[:, None] * second * h[None, :]
+            moved = (1 - rate * h)[:, None] * second * (1 - rate * h)[None, :]
+            second = moved + rate**2 * share * (each - gradient)
+            mean = (1 - rate * h)[:, None] * mean
+            return (second, mean), jnp.diag(second)
+
+        start = jnp.asarray(errors)
+        first = start @ start.T
+        _, found = jax.lax.scan(step, (first, start), None, length=steps)
+        squares = np.concatenate([np.diag(np.asarray(first))[None], np.asarray(found)])
+        return np.asarray(quadratic.loss(squares))
+
+
+def largest_stable_rate(quadratic: Quadratic, batch: int) -> float:
+    """The rate of plain SGD beyond which the expected loss grows without bound, independent
+    batches, uncorrelated modes.
+
+    s' = (I - rate D + rate^2 K) s with D = 2 diag(h), K = h^2 + (kappa/b) (Q - h^2) >= 0 has
+    spectral radius below 1 exactly if rate < 1 / radius(D^-1 K) (an M-matrix). Without noise
+    that is 2 / h_1; examples far out, large fourth moments, make it smaller.
+    """
+    n = quadratic.examples
+    share = (n - batch) / (max(n - 1, 1) * batch)
+    alive = quadratic.curvatures > 0
+    h = quadratic.curvatures[alive]
+    fourth = quadratic.fourth[np.ix_(alive, alive)]
+    turned = np.diag(h**2) * (1 - share) + share * fourth
+    return float(2.0 / np.abs(np.linalg.eigvals(turned / h[:, None])).max())
