@@ -6,9 +6,9 @@ Within one grey level of a test image the certificate is tight; over the whole r
 layers, it is not.
 Command: python scripts/certified_error.py
 Expected: one layer 2,969 grey levels on the whole range, exactly; four layers between 1,979 and
-4.97e6 (intervals alone 2.64e7, CROWN 5.05e6). Balls of radius 1, 3, 10 about five test images: one layer 255,
-which dead outputs owe to white pixels; four layers 160 to 255, certified 211 to 255, 634 to 2,842
-and 31,000 to 75,000.
+4.97e6 (CROWN 5.05e6, intervals alone 2.64e7). Balls of radius 1, 3, 10 about five test images:
+one layer 255, which dead outputs owe to white pixels; four layers 160 to 255, certified 211 to 255,
+634 to 2,842 and 31,000 to 75,000.
 Runtime: 10 minutes on 2 cores beside tests.
 
 RMSprop, 20 epochs, seed 0. Balls: every pixel within r of a test image's, and in [0, 255]. Upper

@@ -17,14 +17,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 
 from jaxid.precision import float64, widened
-from jaxid.stepping import at_unit_moments, effective_rates, frozen
+from jaxid.stepping import at_unit_moments, effective_rates
+from jaxid.theory.chains import linear_map
 from jaxid.types import Estimate, Params
 
 LOW, HIGH = 1e-3, 1e5
@@ -56,7 +54,7 @@ def stability_limit(
         rates = effective_rates(optimizer, state, scalars)
         if not rates.elementwise:
             return Estimate(None, None, False, "the optimizer is not diagonal")
-        fixed, slope = _linear_map(optimizer, state, scalars, rates.tree)
+        fixed, slope = linear_map(optimizer, state, scalars, rates.tree)
     if not np.isfinite(fixed).all() or not slope.any():
         return Estimate(None, None, False, "the optimizer's rate is 0 or not finite")
 
@@ -72,28 +70,3 @@ def stability_limit(
         middle = (low + high) / 2
         low, high = (low, middle) if outside(middle) else (middle, high)
     return Estimate(low, high - low, True, how)
-
-
-def _linear_map(
-    optimizer: optax.GradientTransformation, opt_state: Any, params: Params, rates: Params
-) -> tuple[np.ndarray, np.ndarray]:
-    """(A, B): one step is A + mu B for the gradient mu / r times the parameters."""
-    start, update = frozen(optimizer, opt_state, params)
-    leaves, structure = jax.tree.flatten(start)
-    moving = [k for k, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    flat, unravel = ravel_pytree((params, [leaves[k] for k in moving]))
-    safe = jax.tree.map(lambda r: jnp.where(r > 0, r, jnp.inf), rates)
-
-    def step(flat: jax.Array, mu: float) -> jax.Array:
-        params, floats = unravel(flat)
-        filled = list(leaves)
-        for k, leaf in zip(moving, floats, strict=True):
-            filled[k] = leaf
-        gradient = jax.tree.map(lambda w, r: mu / r * w, params, safe)
-        updates, state = update(gradient, jax.tree.unflatten(structure, filled), params)
-        after = jax.tree.leaves(state)
-        moved = (optax.apply_updates(params, updates), [after[k] for k in moving])
-        return ravel_pytree(moved)[0]
-
-    still, moved = (np.asarray(jax.jacobian(step)(flat, mu)) for mu in (0.0, 1.0))
-    return still, moved - still

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxid.precision import float64
-from jaxid.theory.batch_noise import Chain, exact_losses, largest_stable_rate, losses, plain
+from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
+from jaxid.theory.chains import Chain, plain
 from jaxid.theory.least_squares import linear_layer
 
 N, D, M, BATCH = 48, 4, 3, 8
@@ -153,12 +154,23 @@ def test_examples_far_out_lower_the_largest_stable_rate():
     limits = {}
     for name, x in (("even", even), ("rare", rare)):
         quadratic = linear_layer(x, x, bias=False)
-        limits[name] = largest_stable_rate(quadratic, 4) * quadratic.curvatures[0] / 2
+        found = largest_stable_rate(quadratic, x, 4)
+        assert found.converged
+        limits[name] = found.value * quadratic.curvatures[0] / 2
     assert 0.4 < limits["even"] < 1 and limits["rare"] < 0.15
-    # Beyond the limit the expected loss grows, below it falls.
-    quadratic = linear_layer(rare, rare, bias=False)
-    limit, start = largest_stable_rate(quadratic, 4), np.ones(3)
-    grown = [losses(quadratic, start, plain(share * limit), 4, 40, reshuffled=False)
-             for share in (0.97, 1.03)]  # fmt: skip
-    assert grown[0][-1] < 1e-2 * grown[0][0] and grown[1][-1] > 1e2 * grown[1][0]
-    assert np.isclose(largest_stable_rate(quadratic, 400), 2 / quadratic.curvatures[0])
+    whole = largest_stable_rate(quadratic, rare, 400)
+    assert np.isclose(whole.value, 2 / quadratic.curvatures[0])
+
+
+def test_beyond_the_limit_the_exact_second_moments_grow():
+    x, y, start = made(0.0)
+    quadratic = linear_layer(x, y)
+    limit = largest_stable_rate(quadratic, x, BATCH)
+    modes = np.concatenate([x, np.ones((N, 1))], axis=1) @ quadratic.vectors
+    residuals, errors = np.zeros_like(y), quadratic.errors(start)
+    ends = [
+        exact_losses(quadratic, modes, residuals, errors, share * limit.value, BATCH, 4000)
+        for share in (0.98, 1.02)
+    ]
+    assert ends[0][-1] < 0.1 * ends[0][2000] and ends[1][-1] > 10 * ends[1][2000]
+    assert limit.value < 2 / quadratic.curvatures[0]

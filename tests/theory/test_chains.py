@@ -1,0 +1,60 @@
+"""Chains as linear maps, read off their updates, against what the updates do."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxid.precision import float64
+from jaxid.theory.chains import measured_chain
+
+CHAINS = {
+    "gradient descent": optax.sgd(0.1),
+    "heavy ball": optax.sgd(0.1, momentum=0.9),
+    "nesterov": optax.sgd(0.1, momentum=0.8, nesterov=True),
+    "averaged gradient": optax.chain(optax.ema(0.7, debias=False), optax.scale(-0.2)),
+    "twice": optax.chain(optax.trace(0.5), optax.trace(0.3), optax.scale(-0.05)),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_map_is_what_the_update_does_on_a_quadratic(name):
+    optimizer, h = CHAINS[name], 0.7
+    chain, why = measured_chain(optimizer, 100)
+    assert why == ""
+    x = np.zeros(len(chain.still))
+    x[0] = 1.5
+    noise = np.random.default_rng(0).normal(size=12)
+    found, expected = [], []
+    with float64():
+        weight = jnp.asarray(1.5)
+        state = optimizer.init(weight)
+        for each in noise:
+            update, state = optimizer.update(h * weight + each, state, weight)
+            weight = optax.apply_updates(weight, update)
+            expected.append(float(weight))
+            x = chain.maps(np.array([h]))[0] @ x + each * chain.slope[:, 0]
+            found.append(x[0])
+    assert np.allclose(found, expected, rtol=1e-9)
+
+
+def test_the_factor_of_heavy_ball_at_its_best_momentum():
+    # (1 - sqrt(eta h))^2 = b: both roots are sqrt(b) in size.
+    chain, _ = measured_chain(optax.sgd(0.25, momentum=0.25), 10)
+    assert np.allclose(chain.factors(np.array([1.0])), 0.5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "why"),
+    [
+        (optax.adam(0.1), "divides"),
+        (optax.sgd(optax.linear_schedule(0.1, 0.0, 50)), "changes along the run"),
+        (optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1)), "weight decay"),
+        (optax.chain(optax.clip_by_global_norm(1e-6), optax.sgd(0.1)), "no linear map"),
+    ],
+)
+def test_what_is_no_fixed_linear_map_says_why(optimizer, why):
+    chain, words = measured_chain(optimizer, 60)
+    assert chain is None and why in words
