@@ -18,10 +18,12 @@ jaxid tells why a network will not learn what it plainly should, and proves it.
 commands:
   explain   the identity problem from training to a report with pictures
   spectrum  the curvature of a network's loss, at a point and along training
+  predict   what training will do, said before its first step
   certify   how far off a trained network can be, and on which inputs, proved
   train     train the identity problem and save the runs
   data      which data there are, where they lie, how to bring MNIST here
 """
+COMMANDS = "explain, spectrum, predict, certify, train or data"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,12 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
     """The function of the command named first; its module is imported only now."""
     if not args:
-        raise InputError("no command; use explain, spectrum, certify, train or data (jaxid --help)")
+        raise InputError(f"no command; use {COMMANDS} (jaxid --help)")
     # Imported here so that --help and a wrong command answer at once.
     if args[0] == "explain":
         from jaxid.commands.explain import run
     elif args[0] == "spectrum":
         from jaxid.commands.spectrum import run
+    elif args[0] == "predict":
+        from jaxid.commands.predict import run
     elif args[0] == "certify":
         from jaxid.commands.certify import run
     elif args[0] == "train":
@@ -59,7 +63,5 @@ def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
     elif args[0] == "data":
         from jaxid.commands.data import run
     else:
-        raise InputError(
-            f"no command {args[0]!r}; use explain, spectrum, certify, train or data (jaxid --help)"
-        )
+        raise InputError(f"no command {args[0]!r}; use {COMMANDS} (jaxid --help)")
     return run

@@ -8,9 +8,9 @@ Expected: not run in full yet.
 Runtime: about 30 minutes on 2 cores.
 
 One linear layer on MNIST, SGD, batch 128, 20 epochs, 10 seeds. Rates: 0.1, 0.3 and 0.6 of the
-largest at which the expected loss stays bounded (`jaxid.theory.batch_noise`). Measured: the mean over seeds of the loss on the
-whole training set at the end of those epochs. Predicted: the expectation over reshuffled batches;
-dotted, the same without batch noise.
+largest at which the expected loss stays bounded (`jaxid.theory.batch_noise`). Measured: the mean
+over seeds of the loss on the whole training set at the end of those epochs. Predicted: the
+expectation over reshuffled batches; dotted, the same without batch noise.
 """
 
 from __future__ import annotations

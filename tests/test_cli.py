@@ -17,6 +17,7 @@ from jaxid import cli
 from jaxid.commands import certify as certify_command
 from jaxid.commands import data as data_command
 from jaxid.commands import explain as explain_command
+from jaxid.commands import predict as predict_command
 from jaxid.commands import spectrum as spectrum_command
 from jaxid.commands import train as train_command
 from jaxid.data import idx, mnist, network
@@ -30,6 +31,7 @@ OPTIONS = {
     "explain": explain_command.ExplainOptions,
     "spectrum": spectrum_command.SpectrumOptions,
     "certify": certify_command.CertifyOptions,
+    "predict": predict_command.PredictOptions,
     "train": train_command.TrainOptions,
     "data": data_command.DataOptions,
 }
@@ -88,9 +90,9 @@ def test_wrong_input_is_one_line_and_writes_nothing(refused, command, flags, wor
 
 
 def test_no_command_and_unknown_commands_name_those_that_exist(refused):
-    refused([], "explain, spectrum, certify, train or data")
-    refused(["explian"], "explian", "explain, spectrum, certify, train or data")
-    refused(["--depth", "3"], "--depth", "explain, spectrum, certify, train or data")
+    refused([], "explain, spectrum, predict, certify, train or data")
+    refused(["explian"], "explian", "explain, spectrum, predict, certify, train or data")
+    refused(["--depth", "3"], "--depth", "explain, spectrum, predict, certify, train or data")
 
 
 def test_flags_of_explain_alone_are_checked_too(refused):
@@ -389,6 +391,31 @@ def test_spectrum_refuses_what_cannot_be(refused, tmp_path):
     refused(["spectrum", "--checkpoint", "x", "--depth", "3"], "--depth", "brings its own")
     refused(["spectrum", "--top", "0"], "--top is 0")
     refused(["spectrum", "--memory-gib", "0"], "--memory-gib")
+
+
+def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
+    out = tmp_path / "out"
+    argv = ["predict", "--epochs", "3", "--seeds", "2", "--share", "0.2", "--loss", "5.0"]
+    assert cli.main([*argv, "--out", str(out)]) == 0
+    record = json.loads((out / "prediction.json").read_text())
+    assert (out / "prediction.npz").is_file()
+    assert len(record["prediction"]["curve"]) == len(record["measured"]["loss"]) == 4
+    assert record["prediction"]["reach"][0]["loss"] == 5.0
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert {"predicted_loss.png", "time_of_modes.png"} <= figures
+    printed = capsys.readouterr().out
+    assert "Largest stable rate" in printed and "measured" in printed and "In range" in printed
+    alone = tmp_path / "alone"
+    assert cli.main([*argv, "--no-run", "--out", str(alone)]) == 0
+    assert json.loads((alone / "prediction.json").read_text())["measured"] is None
+
+
+def test_predict_refuses_what_it_cannot_say(refused):
+    refused(["predict", "--depth", "2"], "--depth is 2")
+    refused(["predict", "--output-activation", "relu"], "--output-activation")
+    refused(["predict", "--optimizer", "adam"], "divides")
+    refused(["predict", "--share", "0"], "--share is 0")
+    refused(["predict", "--loss", "-1"], "--loss")
 
 
 MINE_CERTIFIED = """

@@ -1,0 +1,162 @@
+"""What training will do, said before its first step: from moments of the data, the
+initialisation and the optimizer's update rule.
+
+So far for one linear layer under the mean square error and optimizers that are linear in the
+gradient; others are refused, with the reason. Nothing here evaluates the network, its loss or a
+gradient: `tests/diagnosis/test_prediction.py` counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.errors import InputError
+from jaxid.experiment import IdentitySpec
+from jaxid.nets.mlp import layer_params
+from jaxid.problem import Problem
+from jaxid.theory.batch_noise import largest_stable_rate, losses
+from jaxid.theory.chains import Chain, measured_chain
+from jaxid.theory.least_squares import Quadratic, linear_layer
+from jaxid.theory.reach import steps_of_modes, steps_to_reach
+from jaxid.training.loop import TrainState, one_seed
+from jaxid.types import Estimate
+
+Record = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+CLOSE = 0.4
+"""Share of the largest stable rate up to which predictions were within 2 % of what was measured
+(`scripts/predicted_vs_measured.py`); above it errors of modes are no longer uncorrelated."""
+SHARES = (0.5, 0.1, 0.01, 1e-3, 1e-4)
+"""Losses that are asked for by default, over the first one."""
+
+
+def check_linear(spec: IdentitySpec) -> None:
+    """Refuse what can't be predicted yet.
+
+    Raises:
+      InputError: naming the flag that makes it so.
+    """
+    if spec.depth != 1:
+        raise InputError(f"--depth is {spec.depth}; one linear layer is predicted so far")
+    if spec.output_activation != "linear":
+        raise InputError(
+            f"--output-activation is {spec.output_activation}; one linear layer is predicted so far"
+        )
+    if spec.residual:
+        raise InputError("--residual has no prediction so far; leave it out")
+
+
+def quadratic_of(spec: IdentitySpec, problem: Problem) -> Quadratic:
+    """The loss of a resolved spec that `check_linear` lets pass."""
+    x = jnp.asarray(problem.train[0])
+    inputs, targets = np.asarray(problem.inputs(x)), np.asarray(problem.targets(x, None))
+    return linear_layer(inputs, targets, bias=spec.use_bias)
+
+
+def stable_rate(quadratic: Quadratic, problem: Problem) -> Estimate:
+    """The largest rate of plain SGD at which the expected loss stays bounded."""
+    inputs = np.asarray(problem.inputs(jnp.asarray(problem.train[0])))
+    return largest_stable_rate(quadratic, inputs, min(problem.batch_size, problem.examples))
+
+
+def start_squares(quadratic: Quadratic, states: TrainState, seeds: int) -> np.ndarray:
+    """(seeds, p): each seed's initial error in each mode, squared, summed over outputs."""
+    return np.stack([quadratic.squares(_weights(one_seed(states, k).params)) for k in range(seeds)])
+
+
+def predict(
+    problem: Problem,
+    quadratic: Quadratic,
+    limit: Estimate,
+    squares: np.ndarray,
+    wanted: tuple[float, ...],
+) -> tuple[Record, Arrays]:
+    """The loss at the end of every epoch, how long losses take, where it stops.
+
+    Args:
+      problem: its optimizer, batch size and epochs.
+      quadratic, limit: from `quadratic_of` and `stable_rate`.
+      squares: from `start_squares`.
+      wanted: losses to reach; shares of the first one, `SHARES`, if empty.
+
+    Raises:
+      InputError: for an optimizer that is no fixed linear map of the gradient.
+    """
+    chain, why = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
+    if chain is None:
+        raise InputError(f"{why}; sgd at a constant rate, with momentum or not, is predicted")
+    mean = squares.mean(axis=0)
+    curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
+    factors = chain.factors(quadratic.curvatures)
+    steps = problem.steps_per_epoch * np.arange(problem.epochs + 1)
+    quiet = quadratic.loss(factors[None, :] ** (2 * steps[:, None]) * mean)
+    excess = 0.5 * quadratic.curvatures * mean
+    first = float(quadratic.loss(mean))
+    asked = wanted or tuple(share * first for share in SHARES)
+    record = {
+        "curve": curve.tolist(),
+        "without_noise": np.asarray(quiet).tolist(),
+        "first": first,
+        "floor": quadratic.floor,
+        "last": float(curve[-1]),
+        "stability": _stability(chain, quadratic, limit),
+        "reach": [
+            {"loss": loss, "epochs": _epochs(problem, excess, factors, loss - quadratic.floor)}
+            for loss in asked
+        ],
+    }
+    alive = quadratic.curvatures > 0
+    arrays = {
+        "predicted/curve": curve,
+        "predicted/without_noise": np.asarray(quiet),
+        "modes/curvature": quadratic.curvatures[alive],
+        "modes/excess": excess[alive],
+        "modes/epochs": steps_of_modes(factors[alive]) / problem.steps_per_epoch,
+    }
+    return record, arrays
+
+
+def _weights(params: Any) -> np.ndarray:
+    ((kernel, bias),) = layer_params(params, 1)
+    parts = [np.asarray(kernel, np.float64)]
+    if bias is not None:
+        parts.append(np.asarray(bias, np.float64)[None])
+    return np.vstack(parts)
+
+
+def _epochs(
+    problem: Problem, excess: np.ndarray, factors: np.ndarray, wanted: float
+) -> float | None:
+    """Epochs without batch noise; None for never."""
+    steps = steps_to_reach(excess, factors, wanted) if wanted > 0 else float("inf")
+    return steps / problem.steps_per_epoch if np.isfinite(steps) else None
+
+
+def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate) -> Record:
+    """The rate beside the two limits, and whether the prediction is in its range."""
+    largest = float(chain.factors(quadratic.curvatures[:1])[0])
+    plain = chain.still.shape == (1, 1)
+    rate = -float(chain.slope[0, 0]) if plain else None
+    share = None if rate is None or limit.value is None else rate / limit.value
+    if largest > 1:
+        valid, why = False, "the rate is beyond the limit of the largest curvature: it diverges"
+    elif share is None:
+        valid, why = True, "with momentum the limit of batch noise is not known"
+    elif share > 1:
+        valid, why = False, "examples far out make the expected loss grow at this rate"
+    elif share > CLOSE:
+        valid = False
+        why = f"above {CLOSE:g} of the largest stable rate errors of modes are correlated"
+    else:
+        valid, why = True, f"the rate is {share:.2g} of the largest stable one"
+    return {
+        "rate": rate,
+        "spectrum_limit": 2.0 / float(quadratic.curvatures[0]),
+        "limit": limit._asdict(),
+        "share": share,
+        "in_range": valid,
+        "why": why,
+    }

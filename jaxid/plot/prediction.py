@@ -1,0 +1,85 @@
+"""The figures of ``jaxid predict``: the loss before and after, and how long each mode takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain, save
+from jaxid.wording import number
+
+
+def draw_prediction(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
+    """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
+    figures = {"predicted_loss": predicted_loss, "time_of_modes": time_of_modes}
+    return save(figures, record, arrays, folder)
+
+
+def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
+    """The predicted loss over the epochs, with what training then did."""
+    curve = arrays["predicted/curve"]
+    measured, found = arrays.get("measured/loss"), record["prediction"]
+    figure = new_figure(4.0, _title(record))
+    axes = plain(figure.add_subplot(), "epoch", "loss on the training set, training units")
+    epochs = np.arange(curve.size)
+    finite = np.isfinite(curve) & (curve > 0)
+    axes.plot(epochs[finite], curve[finite], color=BLUE, label="predicted")
+    quiet = arrays["predicted/without_noise"]
+    seen = np.isfinite(quiet) & (quiet > 0)
+    axes.plot(epochs[seen], quiet[seen], color=BLUE, linestyle=":", linewidth=1.2,
+              label="predicted without batch noise")  # fmt: skip
+    if measured is not None:
+        shown = np.where(np.isfinite(measured) & (measured > 0), measured, np.nan)
+        label = f"measured, each of {len(measured)} seeds" if len(measured) > 1 else "measured"
+        for k, values in enumerate(shown):
+            axes.plot(epochs, values, color=INK, marker="o", markersize=3.5, linestyle="none",
+                      label=label if k == 0 else None)  # fmt: skip
+    if found["floor"] > 0:
+        axes.axhline(found["floor"], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
+                     label=f"least loss possible {number(found['floor'])}")  # fmt: skip
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def time_of_modes(record: Record, arrays: Arrays) -> Figure | None:
+    """How much of the first loss lies in modes that take longer than so many epochs."""
+    epochs, excess = arrays["modes/epochs"], arrays["modes/excess"]
+    order = np.argsort(epochs)
+    epochs, excess = epochs[order], excess[order]
+    finite = np.isfinite(epochs)
+    total = float(excess.sum())
+    if not finite.any() or total <= 0:
+        return None
+    after = (total - np.cumsum(excess))[finite] / total
+    budget = record["problem"]["epochs"]
+    late = float(excess[epochs > budget].sum()) / total
+    figure = new_figure(
+        3.6,
+        f"{100 * late:.2g} % of the first loss lies in the {int((epochs > budget).sum()):,} of "
+        f"{epochs.size:,} modes that take more than {budget:,} epochs",
+    )
+    axes = plain(figure.add_subplot(), "epochs until 1 % of a mode's loss is left", "")
+    axes.set_ylabel("share of the first loss in slower modes")
+    shown = after > 1e-16
+    axes.step(epochs[finite][shown], after[shown], where="post", color=BLUE)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.axvline(budget, color=RED, linestyle=(0, (4, 2)), linewidth=1.2)
+    note(axes, 0.99, 0.98, f"dashed: the {budget:,} epochs of this run", va="top", ha="right")
+    return figure
+
+
+def _title(record: Record) -> str:
+    found = record["prediction"]
+    if not np.isfinite(found["last"] or np.nan):
+        return "Predicted to diverge"
+    predicted = f"Predicted to end at {number(found['last'])}"
+    measured = record.get("measured")
+    if measured is None:
+        return predicted
+    return f"{predicted}; it ended at {number(measured['loss'][-1])}"
