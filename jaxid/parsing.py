@@ -82,6 +82,11 @@ def _one_line(panel: str) -> str:
         r"\2 is not of type \1",
         message,
     )
+    message = re.sub(
+        r"^(?:Error parsing )?(--\S+): no type matching \{None\}\|\{((?:FLOAT ?)+)\}.*",
+        lambda found: f"{found[1]} needs {len(found[2].split())} numbers",
+        message,
+    )
     # ['many'] is not of type INT: as a person would say it.
     message = re.sub(
         r"^(?:Error parsing )?(--\S+): (?:invalid literal for (int)\(\).*|could not convert "

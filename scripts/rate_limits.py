@@ -2,11 +2,12 @@
 
 Claim: the rate at which a chain diverges is known before a step is taken: from the largest
 eigenvalue of the Hessian as the chain sees it, R^(1/2) H R^(1/2), and the limit that the chain's
-own update has on a quadratic; within 5 % for ten chains, of which some diverge at a tenth of the
-rate of others and some at twenty times.
+own update has on a quadratic; within 5 % for ten chains, whose limits lie two decades apart.
 Command: python scripts/rate_limits.py
-Expected: not run in full yet.
-Runtime: about a minute on 2 cores.
+Expected: predicted over measured 0.9991 to 1.0000 (the measured rates are brackets 0.01 to 0.02 %
+wide); from 1.38 (RMSprop, of its own random second moments) and 5.95 (Nesterov 0.9) to 167 (the
+gradient averaged with 0.9).
+Runtime: 2 minutes on 2 cores.
 
 One linear layer on digits, standardized, all examples in one batch, float64. Each chain runs for
 4,000 steps from random errors at 41 rates at a time, three times, each time between the largest

@@ -419,7 +419,7 @@ def test_predict_refuses_what_it_cannot_say(refused):
 
 
 MINE_CERTIFIED = """
-import numpy as np, optax
+import jax.numpy as jnp, numpy as np, optax
 from flax import nnx
 import jaxid
 
@@ -432,9 +432,12 @@ class Net(nnx.Module):
         return self.two(nnx.gelu(self.one(x)))
 
 def target(x):
-    return 0.5 * x[:, :2]
+    return jnp.stack([0.5 * x[:, 0], 0.5 * x[:, 1]], axis=-1)
 
-problem = jaxid.Problem(model=Net, train=(x, target(x)), optimizer=optax.adam(1e-2),
+def wide(x):
+    return x @ np.ones((6, 2))
+
+problem = jaxid.Problem(model=Net, train=(x, np.asarray(target(x))), optimizer=optax.adam(1e-2),
                         batch_size=10, epochs=2)
 """
 
@@ -474,6 +477,8 @@ def test_certify_a_checkpoint_and_a_problem_of_one_s_own(tmp_path, capsys):
     argv = ["certify", f"{file}:problem", *little, "--method", "crown", "--out", str(own)]
     assert cli.main(argv) == 2
     assert "--target" in capsys.readouterr().err
+    assert cli.main([*argv, "--target", f"{file}:wide"]) == 2
+    assert "--target can't take" in capsys.readouterr().err
     assert cli.main([*argv, "--target", f"{file}:target"]) == 0
     record = certified(own)
     assert record["family"] is None and record["target"] == "mine.py:target"
@@ -485,6 +490,9 @@ def test_certify_refuses_what_cannot_be(refused, tmp_path):
     refused(["certify", "--checkpoint", str(tmp_path)], "holds no run.json")
     refused(["certify", "--checkpoint", "x", "--untrained"], "--untrained")
     refused(["certify", "--radius", "0"], "--radius")
+    refused(["certify", "--box", "3"], "--box needs 2 numbers")
+    refused(["certify", "--box", "3", "1"], "--box is 3 1")
+    refused(["certify", "--balls", "-1"], "--balls is -1")
     mine = tmp_path / "one.py"
     mine.write_text(MINE)
     refused(["certify", f"{mine}:problem", "--depth", "3"], "--depth", "one.py:problem")

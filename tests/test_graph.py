@@ -147,6 +147,11 @@ def test_an_unknown_function_is_named_as_such():
         read_graph(lambda x: jnp.ones((1, 2)), np.zeros((1, 2)), KNOWN)
 
 
+def test_stacked_and_split_features_are_read():
+    agree(lambda x: jnp.stack([x[:, 0], 2 * x[:, 1], x[:, 0]], axis=-1), (3,))
+    agree(lambda x: jax.nn.relu(jnp.concatenate(jnp.split(x, 2, axis=1)[::-1], axis=1)), (4,))
+
+
 def test_what_is_used_twice_is_one_node():
     def function(x):
         h = jax.nn.relu(x @ jnp.ones((2, 2)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
@@ -32,6 +33,7 @@ from jaxid.provenance import provenance
 from jaxid.report.certificate import print_certificate
 from jaxid.training.loop import one_seed
 from jaxid.training.progress import Reporter, terminal
+from jaxid.types import Params
 from jaxid.wording import counted, duration
 
 EFFORT = Effort()
@@ -97,12 +99,13 @@ def run(argv: Sequence[str]) -> int:
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(subject.seeds[:1], started, seconds)}
     write_numbers(record, arrays, options.out, "certificate")
-    draw_certificate(record, arrays, options.out / "figures")
+    drawn = draw_certificate(record, arrays, options.out / "figures")
     print_certificate(record)
     if record["interrupted"]:
         what = f"interrupted ({record['interrupted']}); what was finished is written"
         notes.print(what, highlight=False, style="dim")
-    print(f"\ndata: {options.out / 'certificate.json'}   figures: {options.out / 'figures'}")
+    figures = f"   figures: {options.out / 'figures'}" if drawn else ""
+    print(f"\ndata: {options.out / 'certificate.json'}, .npz{figures}")
     return 130 if record["interrupted"] else 0
 
 
@@ -129,10 +132,12 @@ def measure(
         history = subject.runner.train(subject.seeds, reporter=reporter)
         params = one_seed(history.state, 0).params
         net = error_network(problem, params, target)
-    family = None
+    family, named = None, network_arrays(params)
     if subject.spec is not None and target is None:
-        family = family_record(subject.spec, problem)
+        family, written = family_record(subject.spec, problem)
+        named |= written
     rows, arrays, interrupted = certify_regions(net, found, effort, subject.seeds[0], reporter)
+    arrays |= named
     for row in rows:
         x = arrays[f"{row['region']}/x"].reshape((1, *np.shape(problem.train[0])[1:]))
         shown = problem.original(problem.net.apply(params, problem.inputs(jnp.asarray(x))))
@@ -148,3 +153,9 @@ def measure(
         "regions": rows,
         "interrupted": interrupted,
     }, arrays
+
+
+def network_arrays(params: Params) -> dict[str, np.ndarray]:
+    """The certified network's parameters, by their places in its tree."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    return {f"network{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in leaves}

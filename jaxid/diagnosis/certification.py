@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxid.errors import InputError
@@ -58,11 +60,10 @@ class Effort:
     """Starts of the attack for each side of an output that it climbs."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.restarts < 1 or self.balls < 0:
-            raise InputError(
-                f"--steps is {self.steps}, --restarts {self.restarts}, --balls {self.balls}; the "
-                "first two must be 1 or more, the last 0 or more"
-            )
+        for name, least in (("steps", 1), ("restarts", 1), ("balls", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"--{name} is {value}; it must be {least} or more")
         if self.box is not None and not -np.inf < self.box[0] <= self.box[1] < np.inf:
             raise InputError(
                 f"--box is {self.box[0]:g} {self.box[1]:g}; give two numbers, the lower first"
@@ -103,6 +104,8 @@ def error_network(
       InputError: for networks that bounds can't read, and outputs of another length.
     """
     shape = np.shape(problem.train[0])[1:]
+    if target is not None:
+        _check_target(target, shape)
 
     def error(x: Any) -> Any:
         outputs = problem.original(problem.net.apply(params, problem.inputs(x)))
@@ -122,6 +125,22 @@ def error_network(
     return network(error, shape)
 
 
+def _check_target(target: Callable[[Any], Any], shape: tuple[int, ...]) -> None:
+    """Try it on a batch of two.
+
+    Raises:
+      InputError: with what it says.
+    """
+    try:
+        jax.eval_shape(target, jnp.zeros((2, *shape), jnp.float32))
+    except (TypeError, ValueError, IndexError) as failed:
+        first = str(failed).partition("\n")[0]
+        raise InputError(
+            f"--target can't take a batch of inputs of shape {shape} ({first}); name a function of "
+            "what the network takes"
+        ) from None
+
+
 def regions(problem: Problem, effort: Effort) -> list[Region]:
     """A box of one's own, the whole range, the data's bounding box, balls about examples, the
     curve's boxes."""
@@ -133,7 +152,7 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
     if effort.box is not None:
         first, last = effort.box
         box = Interval(np.full(x.shape[1], first), np.full(x.shape[1], last))
-        words = f"every feature from {first:g} to {last:g}, the box of --box"
+        words = f"your box, every feature from {first:g} to {last:g}"
         found.append(Region("box", words, box, 0.5 * (last - first)))
     found += [
         Region("range", f"every feature from {least:g} to {most:g}", Interval(low, high), half),
@@ -217,7 +236,32 @@ def certify_regions(
             rows.append(row)
             arrays |= own
             task.advance(1, region.name)
+    _nested(found, rows, arrays)
     return Certified(rows, arrays, None)
+
+
+def _nested(found: list[Region], rows: list[Record], arrays: Arrays) -> None:
+    """What holds on a box holds on every box inside, and an input of a box is one of any around
+    it: bounds and worst inputs are handed on, so that nested boxes never contradict each other."""
+    for k, inner in enumerate(found):
+        for j, outer in enumerate(found):
+            inside = np.all(outer.box.low <= inner.box.low) and np.all(
+                inner.box.high <= outer.box.high
+            )
+            if k == j or not inside:
+                continue
+            small, large = rows[k], rows[j]
+            if large["upper"]["value"] < small["upper"]["value"]:
+                small["upper"] = large["upper"]
+                small["method"] = large["method"]
+                for end in ("error_low", "error_high"):
+                    arrays[f"{inner.name}/{end}"] = arrays[f"{outer.name}/{end}"]
+            if small["lower"]["value"] > large["lower"]["value"]:
+                large["lower"], large["output"] = small["lower"], small["output"]
+                arrays[f"{outer.name}/x"] = arrays[f"{inner.name}/x"]
+    for row in rows:
+        lower, upper = row["lower"]["value"], row["upper"]["value"]
+        row["ratio"] = upper / lower if lower > 0 else None
 
 
 def _tell(task: Task, text: str) -> None:
@@ -239,8 +283,10 @@ def _certified(
     )
     arrays = {
         f"{region.name}/x": made.attack.x,
-        f"{region.name}/low": made.low,
-        f"{region.name}/high": made.high,
+        f"{region.name}/box_low": np.asarray(region.box.low),
+        f"{region.name}/box_high": np.asarray(region.box.high),
+        f"{region.name}/error_low": made.low,
+        f"{region.name}/error_high": made.high,
     }
     return certificate_record(region, made), arrays
 

@@ -18,11 +18,17 @@ from jaxid.problem import Problem
 Record = dict[str, Any]
 
 
-def family_record(spec: IdentitySpec, problem: Problem) -> Record:
-    """The verdict as JSON: on the worst error over the range, and, under ``mean_square``, on
-    the loss over the training set (`jaxid.diagnosis.representation`)."""
+def family_record(spec: IdentitySpec, problem: Problem) -> tuple[Record, dict[str, np.ndarray]]:
+    """(the verdict as JSON, the witness's parameters by name): on the worst error over the
+    range, and, under ``mean_square``, on the loss over the training set
+    (`jaxid.diagnosis.representation`)."""
     mean_square = representability(spec, problem).record()
-    return verdict_record(*family_verdict(spec, problem)) | {"mean_square": mean_square}
+    found, words = family_verdict(spec, problem)
+    written: dict[str, np.ndarray] = {}
+    if found is not None and found.witness is not None:
+        for k, (kernel, bias) in enumerate(found.witness.layers):
+            written |= {f"witness/kernel_{k}": kernel, f"witness/bias_{k}": bias}
+    return verdict_record(found, words) | {"mean_square": mean_square}, written
 
 
 def family_verdict(spec: IdentitySpec, problem: Problem) -> tuple[Verdict | None, str]:

@@ -147,7 +147,7 @@ def _witness(spec: IdentitySpec, problem: Problem) -> tuple[Params | None, str |
         return None, None
     words = "the identity" if same else "the affine map from inputs to targets"
     words = f"{words}, written down weight by weight"
-    return _params(layers, spec), words if spec.depth == 1 else f"{words} ({kept.words})"
+    return _params(layers, spec), words if spec.depth == 1 else f"{words}: {kept.words}"
 
 
 def family_of(spec: IdentitySpec, features: int) -> Family:

@@ -25,6 +25,8 @@ FIRST, LAST = 0.25, 1e-3
 """Steps over the box's width, from first to last."""
 CHECKED = 16
 """Best points that are evaluated with their rounding."""
+LEAST = 256
+"""Points that climb at least."""
 TOGETHER = 1024
 """Points that climb at once."""
 
@@ -65,13 +67,15 @@ def worst_found(
       key: of the starts.
       sides: (k, 2) pairs (output, sign) to climb; the `SIDES` largest at random points, and
         as many at corners, if None.
-      restarts: starts for each side.
+      restarts: starts for each side; more where that makes fewer than `LEAST` points.
       steps: of the ascent.
     """
     with float64():
         box = Interval(*(jnp.asarray(end, jnp.float64).ravel() for end in box))
         if sides is None:
             sides = _promising(net, box, jax.random.fold_in(key, 0))
+        # Few sides leave room for more starts, at hardly any cost.
+        restarts = max(restarts, -(-LEAST // len(sides)))
         pairs = np.repeat(np.asarray(sides), restarts, axis=0)
         found, errors = [], []
         for start in range(0, len(pairs), TOGETHER):

@@ -14,7 +14,7 @@ from jaxid.expressivity.bounds import METHODS, MethodName, wanted
 from jaxid.expressivity.network import AffineStep, Network, Structure
 from jaxid.precision import float64
 
-COMPILE: dict[str, float] = {"intervals": 0.3, "crown": 0.8, "alpha": 2.2, "attack": 1.0}
+COMPILE: dict[str, float] = {"intervals": 0.5, "crown": 1.2, "alpha": 3.0, "attack": 2.0}
 """Seconds to compile, for each node that a method bounds; for the attack, once."""
 GRADIENT = 3.0
 """Value and gradient over the value alone."""

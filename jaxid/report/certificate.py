@@ -29,10 +29,10 @@ def print_certificate(record: dict[str, Any]) -> None:
     console.print("Worst error of this network in one output, original units")
     console.print(_table(record["regions"]))
     best, looser = record["regions"][0], record["regions"][0]["looser"]
-    if looser:
+    if looser and best["method"] != "exact":
         console.print(
-            f"On the first region {100 * looser:.0f} % of the dearest method's bounds alone would "
-            "have been looser than a cheaper one's; each takes in the cheaper ones."
+            f"No method is the tightest everywhere: {100 * looser:.0f} % of the first region's "
+            "bounds are those of a cheaper one than the last; the tightest are taken."
         )
     how = best["upper"]["method"].partition("; ")[2]
     for line in textwrap.wrap(_sentence(how), WIDTH):

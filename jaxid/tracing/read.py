@@ -44,9 +44,14 @@ SHAPED = {"reshape", "squeeze", "expand_dims", "copy", "copy_p", "convert_elemen
           "stop_gradient", "broadcast_in_dim", "reduce_precision"}  # fmt: skip
 """Primitives that keep the elements and their order, if they keep the number of elements."""
 LINEAR = {"dot_general", "conv_general_dilated", "reduce_sum", "transpose", "slice", "pad", "rev",
-          "concatenate", "gather", "cumsum", "reduce_window_sum", "dynamic_slice",
+          "concatenate", "stack", "gather", "cumsum", "reduce_window_sum", "dynamic_slice",
           *SHAPED}  # fmt: skip
 """Primitives that are linear in any one operand."""
+
+JOINED = {"concatenate", "stack"}
+"""Those that are linear in all operands together."""
+MIXING = {"reduce_max", "reduce_min", "argmax", "sort", "cummax", "div", "mul", "integer_pow"}
+"""What softmax, pooling by maxima, attention and normalisation show up as."""
 
 Functions = Mapping[str, Callable[[Any], Any]]
 
@@ -138,6 +143,12 @@ class _Reader:
         if not traced:
             out = equation.primitive.bind(*args, **params)
             return list(out) if equation.primitive.multiple_results else [out]
+        if name == "split":
+            shapes = [out.aval.shape for out in equation.outvars]
+            return [
+                self.linear(equation.primitive, params, args, shape, k)
+                for k, shape in enumerate(shapes)
+            ]
         if len(equation.outvars) != 1:
             raise _unreadable(name)
         shape = equation.outvars[0].aval.shape
@@ -150,7 +161,7 @@ class _Reader:
             return [self.arithmetic(name, args, shape)]
         if name == "select_n" and not isinstance(args[0], Value):
             return [self.chosen(args, shape)]
-        if name in LINEAR and (len(traced) == 1 or name == "concatenate"):
+        if name in LINEAR and (len(traced) == 1 or name in JOINED):
             return [self.linear(equation.primitive, params, args, shape)]
         return [self.pointwise(equation.primitive, params, args, shape)]
 
@@ -240,9 +251,14 @@ class _Reader:
         return itself(self.add(Affine((parent,), tuple(weights), bias)), shape)
 
     def linear(
-        self, primitive: Any, params: dict[str, Any], args: list[Any], shape: tuple[int, ...]
+        self,
+        primitive: Any,
+        params: dict[str, Any],
+        args: list[Any],
+        shape: tuple[int, ...],
+        place: int = 0,
     ) -> Value:
-        """A primitive that is linear in its traced operands together, by its columns."""
+        """An output of a primitive that is linear in its traced operands together, by columns."""
         parents, weights = [], []
         zeros = [
             jnp.zeros(arg.shape) if isinstance(arg, Value) else in_float64(arg) for arg in args
@@ -253,17 +269,17 @@ class _Reader:
 
         def apply(operands: list[Any]) -> Any:
             out = primitive.bind(*operands, **params)
-            return (out[0] if primitive.multiple_results else out).ravel()
+            return (out[place] if primitive.multiple_results else out).ravel()
 
         bias = np.asarray(apply(zeros), np.float64)
-        for place, arg in enumerate(args):
+        for number, arg in enumerate(args):
             if not isinstance(arg, Value):
                 continue
             size = elements(arg.shape)
 
-            def column(unit: Any, place: int = place, arg: Value = arg) -> Any:
+            def column(unit: Any, number: int = number, arg: Value = arg) -> Any:
                 operands = list(zeros)
-                operands[place] = unit.reshape(arg.shape)
+                operands[number] = unit.reshape(arg.shape)
                 return apply(operands)
 
             rows = np.asarray(jax.jit(jax.vmap(column))(jnp.eye(size)), np.float64)
@@ -336,7 +352,9 @@ class _Reader:
 
 
 def _unreadable(name: str, what: str = "") -> InputError:
+    hint = ", so softmax, maxima, attention and normalisation by the input are beyond them"
     return InputError(
-        f"the network computes {name} {what}".rstrip()
+        f"the network or its target computes {name} {what}".rstrip()
         + "; bounds know affine maps and functions of one variable"
+        + (hint if name in MIXING else "")
     )

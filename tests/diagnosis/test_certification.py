@@ -118,6 +118,26 @@ def test_a_box_of_one_s_own_and_balls_around_training_examples():
             Effort(box=wrong)
 
 
+def test_nested_boxes_never_contradict_each_other():
+    it = problem()
+    net = error_network(it, it.init(jax.random.key(0)))
+    # The curve's box of share 1 is the range, bounded by a cheaper method.
+    effort = Effort(steps=10, balls=1, restarts=1)
+    found = regions(it, effort)
+    rows, arrays, _ = certify_regions(net, found, effort, 0)
+    by_name = {row["region"]: row for row in rows}
+    same, again = by_name["range"], by_name["curve_1"]
+    assert same["upper"]["value"] == again["upper"]["value"]
+    assert same["lower"]["value"] == again["lower"]["value"]
+    curve = [row for row in rows if row["share"] is not None]
+    for end in ("lower", "upper"):
+        values = [row[end]["value"] for row in curve]
+        assert values == sorted(values)
+    for row, region in zip(rows, found, strict=True):
+        x = arrays[f"{row['region']}/x"]
+        assert np.all(region.box.low <= x) and np.all(x <= region.box.high)
+
+
 def test_an_interrupt_keeps_the_regions_that_are_finished():
     it = problem()
     net = error_network(it, it.init(jax.random.key(0)))
@@ -166,7 +186,8 @@ def test_the_floor_in_mean_square_stands_beside_the_one_of_the_worst_error():
     spec = IdentitySpec(data="digits", depth=2, width=10, output_activation="linear")
     dataset = load_data(spec)
     spec = spec.resolved(dataset)
-    found = family_record(spec, build_problem(spec, dataset))
+    found, written = family_record(spec, build_problem(spec, dataset))
+    assert written["witness/kernel_1"].shape == (10, 64)
     x = dataset.train.astype(float)
     singular = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
     floor = found["mean_square"]["lower"]["value"]
