@@ -4,8 +4,9 @@ Claim: the loss above the least one at which SGD, RMSprop and Adam rest is known
 moments, the targets' noise and what the optimizer's update does to noise: within 10 % for SGD and
 25 % for RMSprop and Adam, over two decades of rate; it is proportional to the rate.
 Command: python scripts/noise_floor.py
-Expected: not run in full yet.
-Runtime: about 10 minutes on 2 cores.
+Expected: off by 2.4 % at most for SGD, 4.1 % for RMSprop, 5.3 % for Adam; logarithmic slopes 0.998,
+1.005, 0.999.
+Runtime: 3 minutes on 2 cores.
 
 Made inputs of 16 features, covariance of condition number 30, 2,000 examples, a linear target
 with noise of variance 1/4, one linear layer; 32 examples a step, drawn independently. Runs start
@@ -145,7 +146,8 @@ def draw(record: common.Record) -> Figure:
     left.set_yscale("log")
     left.set_xlabel("rate")
     left.set_ylabel("loss above the least one")
-    left.legend(title="lines: predicted, points: measured", fontsize=8.5, title_fontsize=8.5)
+    left.legend(loc="upper left", fontsize=8.5)
+    left.set_ylim(top=5e-2)
     right.axhspan(0.9, 1.1, color="#eeeeee")
     right.set_xscale("log")
     right.set_ylim(0.7, 1.3)
@@ -154,8 +156,8 @@ def draw(record: common.Record) -> Figure:
     common.titled(
         figure,
         record["finding"],
-        "One linear layer, 16 made features, noisy targets, batches of 32 drawn independently. "
-        "Band: within 10 %.",
+        "Lines: predicted, points: measured (RMSprop and Adam lie together). One linear layer, 16 "
+        "made features, noisy targets, batches of 32 drawn independently. Band: within 10 %.",
         width=84,
     )
     return figure

@@ -66,18 +66,40 @@ class Family(NamedTuple):
 
 
 class Target(NamedTuple):
-    """y_j = scale_j x_j + offset_j on the box low <= x <= high; all (d,) float64."""
+    """An affine target on the box low <= x <= high: y_j = scale_j x_j + offset_j, or x A + offset.
+
+    Attributes:
+      scale: (d,); what it says is not used where there is a matrix.
+      offset: (m,).
+      low, high: (d,).
+      matrix: A, (d, m); None for the diagonal of ``scale``.
+    """
 
     scale: np.ndarray
     offset: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    matrix: np.ndarray | None = None
+
+    @property
+    def linear(self) -> np.ndarray:
+        """A, (d, m)."""
+        return np.diag(self.scale) if self.matrix is None else self.matrix
 
     @property
     def range(self) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest target of each output."""
+        if self.matrix is not None:
+            middle = 0.5 * (self.low + self.high) @ self.matrix + self.offset
+            reach = 0.5 * (self.high - self.low) @ np.abs(self.matrix)
+            return middle - reach, middle + reach
         ends = self.scale * self.low + self.offset, self.scale * self.high + self.offset
         return np.minimum(*ends), np.maximum(*ends)
+
+
+def affine(matrix: np.ndarray, offset: np.ndarray, low: np.ndarray, high: np.ndarray) -> Target:
+    """y = x A + offset, A (d, m)."""
+    return Target(np.ones(len(matrix)), offset, low, high, matrix)
 
 
 def identity(features: int, low: float, high: float) -> Target:

@@ -66,9 +66,12 @@ def _range(family: Family, target: Target) -> Impossible:
     if missed[output] == 0:
         return nothing
     wanted_low = under[output] >= over[output]
-    rising = target.scale[output] >= 0
-    x = np.clip(0.0, target.low, target.high)
-    x[output] = target.low[output] if wanted_low == rising else target.high[output]
+    if target.matrix is None:
+        rising = target.scale[output] >= 0
+        x = np.clip(0.0, target.low, target.high)
+        x[output] = target.low[output] if wanted_low == rising else target.high[output]
+    else:
+        x = np.where((target.matrix[:, output] > 0) == wanted_low, target.low, target.high)
     name = family.output_activation
     beyond = f"below {low:g}, the least" if wanted_low else f"above {high:g}, the largest"
     value = (least if wanted_low else most)[output]
@@ -79,6 +82,8 @@ def _range(family: Family, target: Target) -> Impossible:
 def _bottleneck(family: Family, target: Target) -> Impossible:
     if family.depth == 1 or family.hidden >= family.features:
         return Impossible(0.0, "no bottleneck")
+    if target.matrix is not None:
+        return _narrow(family, target, target.matrix)
     least, most = target.range
     half = np.sort(0.5 * (most - least))[::-1]
     reason = (
@@ -86,3 +91,21 @@ def _bottleneck(family: Family, target: Target) -> Impossible:
         f"a box of {family.hidden + 1} of them get one output"
     )
     return Impossible(float(half[family.hidden]), reason)
+
+
+def _narrow(family: Family, target: Target, matrix: np.ndarray) -> Impossible:
+    """The same for any matrix: half the distance of the two targets is |(x - c) A|, in one output
+    at least its length over root m; the length is at least the least singular value of A's rows
+    for those k + 1 directions times their least half width."""
+    half = 0.5 * (target.high - target.low)
+    chosen = np.argsort(half)[::-1][: family.hidden + 1]
+    rows, m = matrix[chosen], matrix.shape[1]
+    if m < len(chosen):
+        return Impossible(0.0, "no bottleneck: fewer outputs than hidden units")
+    least = float(np.linalg.svd(rows, compute_uv=False)[-1])
+    error = least * float(half[chosen].min()) / m**0.5
+    reason = (
+        f"{family.hidden} hidden units for {family.features} directions: two opposite points of "
+        f"a box of {len(chosen)} of them get one output, and the target tells them apart"
+    )
+    return Impossible(error, reason)

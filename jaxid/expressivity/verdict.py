@@ -81,6 +81,8 @@ def error_network(family: Family, target: Target, found: Witness) -> Network:
     apply = family.apply(found.layers)
 
     def error(x: Any) -> Any:
+        if target.matrix is not None:
+            return apply(x) - (x @ jnp.asarray(target.matrix) + target.offset[None, :])
         return apply(x) - (x * jnp.asarray(target.scale)[None, :] + target.offset[None, :])
 
     return network(error, (family.features,))

@@ -52,12 +52,12 @@ def witness(family: Family, target: Target) -> Witness | None:
     """Parameters that come close to the target, or are it; None where none are known."""
     if family.residual:
         return _zero(family, target)
-    widths = np.abs(target.scale) * (target.high - target.low)
+    widths = np.abs(target.linear).max(axis=1) * (target.high - target.low)
     kept = keep(family, target.low, target.high, widths)
     if kept is None:
         return None
     layers, matrix, offset, words, exact = kept
-    wanted = matrix * target.scale[None, :], offset * target.scale + target.offset
+    wanted = matrix @ target.linear, offset @ target.linear + target.offset
     wanted, fitted = _output(family, target, *wanted)
     layers.append(wanted)
     if not family.use_bias and any(bias.any() for _, bias in layers):
@@ -243,7 +243,7 @@ def _nearest(name: str, low: float, high: float) -> tuple[float, float]:
 def _zero(family: Family, target: Target) -> Witness | None:
     d = family.features
     silent = all(name in ZERO_AT_ZERO for name in family.names)
-    same = np.all(target.scale == 1.0) and not target.offset.any()
+    same = target.matrix is None and np.all(target.scale == 1.0) and not target.offset.any()
     if not (silent and same and (family.depth == 1 or family.hidden == d)):
         return None
     layers = [(np.zeros((d, d)), np.zeros(d))] * family.depth

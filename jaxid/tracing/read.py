@@ -223,10 +223,20 @@ class _Reader:
         self, constant: float, terms: list[tuple[float, Value]], shape: tuple[int, ...]
     ) -> Value:
         """The same as a node of its own."""
-        parents = tuple(self.node_of(value) for _, value in terms)
+        parents, factors = [], []
+        for factor, value in terms:
+            if value.line is None:
+                parents.append(self.node_of(value))
+                factors.append(factor)
+                continue
+            # A line of a node is that node again: no node in between.
+            slope, shift = value.line
+            parents.append(value.node)
+            factors.append(factor * slope)
+            constant += factor * shift
         size = elements(shape)
-        weights = tuple(None if f == 1.0 else np.full(size, f) for f, _ in terms)
-        node = self.add(Affine(parents, weights, np.full(size, constant)))
+        weights = tuple(None if f == 1.0 else np.full(size, f) for f in factors)
+        node = self.add(Affine(tuple(parents), weights, np.full(size, constant)))
         return itself(node, shape)
 
     def broadcast(self, value: Value, shape: tuple[int, ...]) -> Value:

@@ -182,6 +182,15 @@ def test_a_diagnosis_holds_the_exact_worst_error_of_one_layer():
     assert np.isclose(found["lower"]["value"], found["upper"]["value"])
 
 
+def test_one_relu_layer_is_exact_against_a_target_of_one_s_own():
+    spec = IdentitySpec(data="digits")
+    dataset = load_data(spec)
+    it = build_problem(spec.resolved(dataset), dataset)
+    net = error_network(it, it.init(jax.random.key(0)), lambda x: 0.5 * x + 1.0)
+    rows, _, _ = certify_regions(net, regions(it, LITTLE)[:1], LITTLE, 0)
+    assert rows[0]["method"] == "exact" and np.isclose(rows[0]["ratio"], 1.0)
+
+
 def test_the_floor_in_mean_square_stands_beside_the_one_of_the_worst_error():
     spec = IdentitySpec(data="digits", depth=2, width=10, output_activation="linear")
     dataset = load_data(spec)

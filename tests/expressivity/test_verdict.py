@@ -8,10 +8,11 @@ import pytest
 from networks import drawn, error_of
 
 from jaxid.expressivity.attack import worst_found
-from jaxid.expressivity.family import Family, Target, identity
+from jaxid.expressivity.family import Family, Target, affine, identity
 from jaxid.expressivity.functions import FUNCTIONS
 from jaxid.expressivity.impossible import RANGES, least_error
 from jaxid.expressivity.intervals import Interval
+from jaxid.expressivity.network import network
 from jaxid.expressivity.verdict import error_network, verdict
 from jaxid.expressivity.witness import CENTRES, tangent_error, value_and_slope, witness
 from jaxid.precision import float64
@@ -115,6 +116,40 @@ def test_an_affine_target_and_networks_without_biases():
     assert witness(plain, identity(2, 0, 1)).exact
     assert witness(plain, identity(2, -1, 1)) is None
     assert verdict(plain, identity(2, -1, 1)).kind == "unknown"
+
+
+def test_any_affine_target_has_a_witness_or_a_bound():
+    rng = np.random.default_rng(0)
+    matrix, offset = rng.normal(size=(3, 2)), np.array([-3.0, 1.0])
+    box = (np.array([-1.0, 0.0, -2.0]), np.array([1.0, 3.0, 0.5]))
+    target = affine(matrix, offset, *box)
+    corners = np.stack(np.meshgrid(*zip(*box, strict=True)), axis=-1).reshape(-1, 3)
+    values = corners @ matrix + offset
+    least, most = target.range
+    assert np.allclose(least, values.min(axis=0)) and np.allclose(most, values.max(axis=0))
+    assert verdict(Family(3, 1, None, "relu", "linear"), target).kind == "exact"
+    assert verdict(Family(3, 3, 7, "gelu", "linear"), target).kind == "exact"
+    found = verdict(Family(3, 2, 3, "relu", "relu"), target)
+    assert found.kind == "impossible" and found.attained
+    assert np.isclose(found.lower.error, -values.min())
+    assert np.isclose((found.lower.x @ matrix + offset)[found.lower.output], values.min())
+
+
+def test_a_bottleneck_bounds_any_affine_target():
+    rng = np.random.default_rng(1)
+    matrix = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    target = affine(matrix, np.zeros(3), -np.ones(3), np.ones(3))
+    family = Family(3, 2, 2, "relu", "linear")
+    lower = least_error(family, target)
+    # A rotation: singular value 1, half width 1, three outputs.
+    assert np.isclose(lower.error, 3**-0.5)
+    found = verdict(family, target)
+    assert found.kind == "impossible" and lower.error <= found.upper.value
+    box = Interval(target.low, target.high)
+    for seed in range(3):
+        apply = family.apply(drawn(family, seed))
+        net = network(lambda x, f=apply: f(x) - x @ matrix, (3,))
+        assert worst_found(net, box, jax.random.key(seed), restarts=2).error >= lower.error
 
 
 @pytest.mark.parametrize("name", RANGES)
