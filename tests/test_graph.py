@@ -81,6 +81,7 @@ STRAIGHT = {
     "hard tanh": (jax.nn.hard_tanh, [(1.0, -1.0), (-1.0, 1.0)]),
     "hard sigmoid": (jax.nn.hard_sigmoid, [(1 / 6, -3.0), (-1 / 6, 3.0)]),
     "between points of the grid": (lambda z: jnp.clip(z, -0.123, 7.01), [(1, -0.123), (-1, 7.01)]),
+    "clipped to pixels": (lambda z: jnp.clip(z, 0.0, 255.0), [(1, 0.0), (-1, 255.0)]),
     "no kink": (lambda z: jnp.maximum(z, 0.0) + jnp.minimum(z, 0.0), []),
 }  # fmt: skip
 
@@ -96,7 +97,15 @@ def test_straight_pieces_are_a_line_and_relus(name):
 
 
 @pytest.mark.parametrize(
-    "function", [jnp.sin, jnp.square, jax.nn.selu, jnp.round, lambda z: jnp.where(z > 1, z, 0.0)]
+    "function",
+    [
+        jnp.sin,
+        jnp.square,
+        jax.nn.selu,
+        jnp.round,
+        lambda z: jnp.where(z > 1, z, 0.0),
+        lambda z: jnp.where(z > 1e5, 0.0, jnp.maximum(z, 0.0)),
+    ],
 )
 def test_what_is_curved_or_jumps_is_not_made_of_straight_pieces(function):
     with float64():

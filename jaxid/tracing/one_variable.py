@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-EVEN = np.linspace(-30, 30, 2001)
-POWERS = 2.0 ** np.arange(6)
-GRID = np.concatenate([EVEN, np.linspace(-2.0, 2.0, 1000), -POWERS, POWERS])
+NEAR = 30.0
+FAR = 2.0 ** np.arange(5, 61)
+SPACED = np.concatenate([-FAR[::-1], np.linspace(-NEAR, NEAR, 2001), FAR])
+"""Ascending; far out too, where a clipped output shows what it is."""
+POWERS = 2.0 ** np.arange(5)
+GRID = np.concatenate([SPACED, np.linspace(-2.0, 2.0, 1000), -POWERS, POWERS])
 """Numbers on which functions of one variable are compared."""
 SAME = 1e-11
 """Largest difference, over 1 + |value|, of two ways to compute one function in float64."""
@@ -59,13 +62,6 @@ class Pieces(NamedTuple):
     slope: float
     constant: float
     kinks: tuple[tuple[float, float], ...]
-
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        """g(z)."""
-        total = self.slope * z + self.constant
-        for change, place in self.kinks:
-            total = total + change * np.maximum(z - place, 0.0)
-        return total
 
 
 def itself(node: int, shape: tuple[int, ...]) -> Value:
@@ -114,11 +110,13 @@ def reshaped(value: Value, shape: tuple[int, ...]) -> Value:
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two functions' numbers on `GRID` agree."""
+    """Whether two functions' numbers on `GRID` agree; far out only where neither overflows."""
     if one.dtype == bool:
         return False
+    overflown = (np.abs(GRID) > NEAR) & ~(np.isfinite(one) & np.isfinite(other))
     with np.errstate(invalid="ignore"):
-        return bool(np.all(np.abs(one - other) <= SAME * (1 + np.abs(other))))
+        alike = np.abs(one - other) <= SAME * (1 + np.abs(other))
+    return bool(np.all(alike | overflown))
 
 
 def straight_pieces(samples: np.ndarray) -> Pieces | None:
@@ -129,8 +127,10 @@ def straight_pieces(samples: np.ndarray) -> Pieces | None:
     """
     if samples.dtype == bool or not np.isfinite(samples).all():
         return None
-    z, g = EVEN, samples[: EVEN.size].astype(np.float64)
-    bend = np.abs(g[:-2] - 2 * g[1:-1] + g[2:])
+    z, g = SPACED, samples[: SPACED.size].astype(np.float64)
+    width = np.diff(z)
+    slope = np.diff(g) / width
+    bend = np.abs(np.diff(slope)) * np.minimum(width[:-1], width[1:])
     bent = np.flatnonzero(bend > SAME * (1 + np.abs(g[1:-1]))) + 1
     # A kink between two points bends both; one at a point bends it alone.
     groups = [] if not bent.size else np.split(bent, np.flatnonzero(np.diff(bent) > 1) + 1)
@@ -146,8 +146,12 @@ def straight_pieces(samples: np.ndarray) -> Pieces | None:
         place = (b - d) / (c - a)
         tidy = round(place, 10)
         kinks.append((c - a, tidy if abs(place - tidy) < SAME else place))
-    found = Pieces(*pieces[0], tuple(kinks))
-    return found if same(samples, found(GRID)) else None
+    # By the piece that each number lies on: the sum of ReLUs would cancel far out.
+    where = np.searchsorted([place for _, place in kinks], GRID)
+    slopes, constants = (np.array(part)[where] for part in zip(*pieces, strict=True))
+    if not same(samples, slopes * GRID + constants):
+        return None
+    return Pieces(*pieces[0], tuple(kinks))
 
 
 def _line(z: np.ndarray, g: np.ndarray, start: int, end: int) -> tuple[float, float]:
