@@ -23,7 +23,8 @@ import common
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxid.diagnosis.certification import Effort, Region, certify_regions, error_network, regions
+from jaxid.diagnosis.certification import certify_regions, error_network
+from jaxid.diagnosis.regions import Effort, Region, regions
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.expressivity.intervals import Interval
 from jaxid.training.loop import one_seed

@@ -16,14 +16,9 @@ from rich.console import Console
 
 from jaxid.commands.output import check_out, write_numbers
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
-from jaxid.diagnosis.certification import (
-    Effort,
-    certify_regions,
-    error_network,
-    predicted_seconds,
-    regions,
-)
+from jaxid.diagnosis.certification import certify_regions, error_network, predicted_seconds
 from jaxid.diagnosis.family_verdict import family_record
+from jaxid.diagnosis.regions import Effort, regions
 from jaxid.errors import InputError
 from jaxid.expressivity.bounds import MethodName
 from jaxid.loading import load_function

@@ -14,14 +14,13 @@ from flax import nnx
 from jaxid import Problem
 from jaxid.data.scaling import fit
 from jaxid.diagnosis.certification import (
-    Effort,
     certify_regions,
     error_network,
     predicted_seconds,
-    regions,
     short_certificate,
 )
 from jaxid.diagnosis.family_verdict import family_record, family_verdict, verdict_record
+from jaxid.diagnosis.regions import Effort, regions
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.nets.mlp import identity_network

@@ -1,0 +1,111 @@
+"""On which inputs a network is certified: boxes, and how hard to try on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from jaxid.errors import InputError
+from jaxid.expressivity.bounds import STEPS, MethodName
+from jaxid.expressivity.intervals import Interval
+from jaxid.problem import Problem
+
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
+"""Half widths of the boxes of the interval curve, over the data's own."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to do."""
+
+    method: MethodName = "alpha"
+    """Dearest bound of the boxes: intervals, crown, or alpha, which optimises its slopes."""
+    curve_method: MethodName = "crown"
+    """Dearest bound of the interval curve and of the balls."""
+    steps: int = STEPS
+    """Steps of that optimisation."""
+    box: tuple[float, float] | None = None
+    """A box of your own too: every feature from LOW to HIGH."""
+    balls: int = 5
+    """Examples with a ball around each; 0 for none."""
+    around: Literal["test", "train"] = "test"
+    """Whose examples: the test set's, or the training set's."""
+    radius: float | None = None
+    """Radius of the balls, largest change of a feature; a twentieth of the data's range."""
+    curve: bool = True
+    """Whether to draw error bounds against the interval's half width."""
+    restarts: int = 8
+    """Starts of the attack for each side of an output that it climbs."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("restarts", 1), ("balls", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"--{name} is {value}; it must be {least} or more")
+        if self.box is not None and not -np.inf < self.box[0] <= self.box[1] < np.inf:
+            raise InputError(
+                f"--box is {self.box[0]:g} {self.box[1]:g}; give two numbers, the lower first"
+            )
+        if self.radius is not None and not 0 < self.radius < np.inf:
+            raise InputError(f"--radius is {self.radius}; give a positive number")
+
+
+class Region(NamedTuple):
+    """A box of inputs.
+
+    Attributes:
+      name: of its arrays.
+      words: for a reader.
+      box: low and high, each (inputs,).
+      half_width: the largest, over the features.
+      share: of the data's half width, for the interval curve; None for others.
+    """
+
+    name: str
+    words: str
+    box: Interval
+    half_width: float
+    share: float | None = None
+
+
+def regions(problem: Problem, effort: Effort) -> list[Region]:
+    """A box of one's own, the whole range, the data's bounding box, balls about examples, the
+    curve's boxes."""
+    x = np.asarray(problem.train[0], np.float64).reshape(problem.examples, -1)
+    least, most = float(x.min()), float(x.max())
+    low, high = np.full(x.shape[1], least), np.full(x.shape[1], most)
+    half = 0.5 * (most - least)
+    found = []
+    if effort.box is not None:
+        first, last = effort.box
+        box = Interval(np.full(x.shape[1], first), np.full(x.shape[1], last))
+        words = f"your box, every feature from {first:g} to {last:g}"
+        found.append(Region("box", words, box, 0.5 * (last - first)))
+    found += [
+        Region("range", f"every feature from {least:g} to {most:g}", Interval(low, high), half),
+        Region(
+            "bounding_box",
+            "each feature within its own range on the training set",
+            Interval(x.min(axis=0), x.max(axis=0)),
+            float(0.5 * np.ptp(x, axis=0).max()),
+        ),
+    ]
+    training = problem.test is None or effort.around == "train"
+    part = problem.train if training or problem.test is None else problem.test
+    centres = np.asarray(part[0][: effort.balls], np.float64).reshape(-1, x.shape[1])
+    radius = effort.radius if effort.radius is not None else (most - least) / 20
+    name = "training" if training else "test"
+    for k, centre in enumerate(centres[: effort.balls]):
+        box = Interval(np.maximum(centre - radius, low), np.minimum(centre + radius, high))
+        words = f"within {radius:g} of {name} example {k + 1}, and in range"
+        found.append(Region(f"ball_{k + 1}", words, box, radius))
+    if effort.curve:
+        centre = 0.5 * (least + most)
+        for share in SHARES:
+            ends = np.full(x.shape[1], share * half)
+            box = Interval(centre - ends, centre + ends)
+            words = f"every feature within {share * half:g} of {centre:g}"
+            found.append(Region(f"curve_{share:g}", words, box, share * half, share))
+    return found
