@@ -4,8 +4,9 @@ Claim: from second and fourth moments of the data and the initialisation alone, 
 and no evaluation of the loss, the training loss of one linear layer under SGD is known within 2 %
 at epochs 1, 5, 10 and 20, for three scalings of the data and three rates of each.
 Command: python scripts/predicted_vs_measured.py
-Expected: not run in full yet.
-Runtime: about 30 minutes on 2 cores.
+Expected: within 0.5 % in all 36 places, 0.011 % in the median. Largest stable rates 3.16e-4,
+2.32e-3 and 0.710, where the largest curvature alone allows 3.17e-4, 2.36e-3 and 19.4.
+Runtime: about 45 minutes on 2 cores (63 beside other jobs).
 
 One linear layer on MNIST, SGD, batch 128, 20 epochs, 10 seeds. Rates: 0.1, 0.3 and 0.6 of the
 largest at which the expected loss stays bounded (`jaxid.theory.batch_noise`). Measured: the mean
