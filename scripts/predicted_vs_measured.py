@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import common
 import jax
@@ -26,13 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.diagnosis.prediction import start_squares
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
-from jaxid.nets.mlp import layer_params
 from jaxid.theory.batch_noise import largest_stable_rate, losses
 from jaxid.theory.chains import plain
 from jaxid.theory.least_squares import Quadratic, linear_layer
-from jaxid.training.loop import Anneal, one_seed
+from jaxid.training.loop import Anneal
 from jaxid.training.progress import Reporter
 from jaxid.training.run import Runner
 
@@ -101,19 +100,12 @@ def predictions(
     """(expected loss at each epoch's end, the same without noise), (epochs + 1,)."""
     assert spec.epochs and spec.batch_size
     states = runner.init(spec.seed_list)
-    starts = [weights(one_seed(states, k).params) for k in range(spec.seeds)]
-    squares = np.mean([quadratic.squares(start) for start in starts], axis=0)
+    squares = start_squares(quadratic, states, spec.seeds).mean(axis=0)
     chain = plain(spec.learning_rate)
     expected = losses(quadratic, squares, chain, spec.batch_size, spec.epochs)
     steps = runner.problem.steps_per_epoch * np.arange(spec.epochs + 1)
     factors = chain.factors(quadratic.curvatures)[None, :] ** (2 * steps[:, None])
     return expected, np.asarray(quadratic.loss(factors * squares))
-
-
-def weights(params: Any) -> np.ndarray:
-    """[W; b], (d + 1, d) float64."""
-    ((kernel, bias),) = layer_params(params, 1)
-    return np.vstack([np.asarray(kernel, np.float64), np.asarray(bias, np.float64)[None]])
 
 
 def trained(

@@ -117,12 +117,12 @@ def measure(
         raise InputError("this Problem has targets of its own; name their function with --target")
     found = regions(problem, effort)
     # Read before training too, so that what can't be bounded is refused at once.
-    net = error_network(problem, one_seed(subject.states, 0).params, target)
+    params = one_seed(subject.states, 0).params
+    net = error_network(problem, params, target)
     about = duration(predicted_seconds(net, found, effort))
     trained = subject.trained or options.untrained
     what = f"{counted(len(found), 'region')}: about {about}" + ("" if trained else ", and training")
     notes.print(what, highlight=False, style="dim")
-    params = one_seed(subject.states, 0).params
     if not trained:
         history = subject.runner.train(subject.seeds, reporter=reporter)
         params = one_seed(history.state, 0).params
