@@ -113,10 +113,13 @@ def linearised(
       allowed: what ``range`` may miss; infinity measures all along the run.
 
     Raises:
-      InputError: for another loss, or outputs that are not finite.
+      InputError: for another loss, targets of another shape than the outputs, no examples, or
+        outputs that are not finite.
     """
     if problem.loss != "mse":
         raise InputError(f"the loss is {problem.loss!r}; only mse has a linearised prediction")
+    if examples is not None and examples < 1:
+        raise InputError(f"examples is {examples}; give 1 or more")
     used, others = _subsets(problem, params, key, examples)
     at = started(problem, params, used)
     size = trees.size(at.residual)
@@ -135,7 +138,7 @@ def linearised(
             low, high = (_losses(chain, rule, steps, size) for rule in found.rules)
             error = 0.5 * _gap(low, high)
             curve = np.minimum(low, high) + error
-            if not _bounded(chain, found, size):
+            if not (found.ended or _bounded(chain, found, size)):
                 error = np.maximum(error, _gap(before, curve))
             met = bool(np.all(2.0 * error <= tolerance * curve))
             if met and _sharp(found):
