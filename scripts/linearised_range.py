@@ -5,8 +5,11 @@ by at most a tenth of the residual, the loss of full-batch training is as predic
 95 places of 100. Beyond it half of the predictions are off by more than 10 %. How far the kernel
 has moved tells less.
 Command: python scripts/linearised_range.py
-Expected: TBD
-Runtime: TBD
+Expected: of 1,660 places of 166 runs 629 in range, off by 0.4 % in the median, 4.3 % in 95 of 100,
+12.5 % at most; of those beyond 55 of 100 off by more than 10 %. Told apart with 98 of 100 within
+5 %: 580 places by what is missed, 162 by the kernel's change. The kernel moves in training as
+foreseen: 0.74 to 1.67 times as far in 90 of 100 places in range, 0.98 in the median.
+Runtime: 13 minutes on 2 cores busy with other work.
 
 Networks of 1 to 4 layers, 64 to 2,048 wide, ReLU and tanh, residual ones and ReLU outputs among
 them, on 200 digits (pixels / 16) and 200 normal inputs of 32 features, two seeds; rates 0.05 to 0.5
@@ -248,7 +251,7 @@ def draw(record: common.Record) -> Figure:
     left.annotate("in range", (record["missed"], 1.3e-5), (-4, 0), textcoords="offset points",
                   ha="right", fontsize=8.5, color="#555555")  # fmt: skip
     left.legend(loc="upper left", markerscale=2, fontsize=8.5)
-    ends = (8e-5, 5)
+    ends = (1e-3, 5)
     right.plot(ends, ends, color="#555555", linewidth=1)
     right.set(xscale="log", yscale="log", xlim=ends, ylim=ends,
               xlabel="kernel's change foreseen, at the linearised parameters",
@@ -257,7 +260,7 @@ def draw(record: common.Record) -> Figure:
     common.titled(
         figure,
         record["finding"],
-        f"{record['runs']} runs of full-batch training, {numbers['places']} places. Right: places "
+        f"{record['runs']} runs of full-batch training, {numbers['places']} places. Right: those "
         f"in range. A threshold on what is missed sets {numbers['separated_by_missed']} places "
         f"apart of which 98 in 100 are within 5 %, one on the kernel's change "
         f"{numbers['separated_by_kernel']}. Errors below 1e-5 are drawn there.",
