@@ -21,6 +21,8 @@ from jaxid.types import Params
 
 STILL = 1e-12
 """Movement at gradient 0 below which a chain rests there."""
+HUGE = 1e150
+"""Stands for whatever is larger: its square is still a number."""
 
 
 class Chain(NamedTuple):
@@ -40,6 +42,21 @@ class Chain(NamedTuple):
     def factors(self, curvatures: np.ndarray) -> np.ndarray:
         """The factor of a mode's error a step, in the long run: (p,), the spectral radius."""
         return np.abs(np.linalg.eigvals(self.maps(curvatures))).max(axis=1)
+
+    def left(self, curvatures: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """(t, p) what is left of an error of 1, the chain at rest, after each of the ascending
+        ``steps``; at most `HUGE` in size."""
+        maps = self.maps(curvatures)
+        state = np.zeros(maps.shape[:-1])
+        state[:, 0] = 1.0
+        gaps = np.diff(np.asarray(steps, int), prepend=0)
+        found = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers = {gap: np.linalg.matrix_power(maps, gap) for gap in set(gaps.tolist())}
+            for gap in gaps.tolist():
+                state = np.einsum("pij,pj->pi", powers[gap], state)
+                found.append(np.nan_to_num(state[:, 0], nan=HUGE, posinf=HUGE, neginf=-HUGE))
+        return np.clip(np.reshape(found, (len(found), len(maps))), -HUGE, HUGE)
 
 
 def plain(rate: float) -> Chain:

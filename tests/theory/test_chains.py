@@ -58,3 +58,28 @@ def test_the_factor_of_heavy_ball_at_its_best_momentum():
 def test_what_is_no_fixed_linear_map_says_why(optimizer, why):
     chain, words = measured_chain(optimizer, 60)
     assert chain is None and why in words
+
+
+@pytest.mark.parametrize("name", ["heavy ball", "nesterov", "sgd"])
+def test_what_is_left_is_what_the_optimizer_leaves(name):
+    optimizer = {
+        "heavy ball": optax.sgd(0.1, momentum=0.9),
+        "nesterov": optax.sgd(0.05, momentum=0.8, nesterov=True),
+        "sgd": optax.sgd(0.3),
+    }[name]
+    curvatures, steps = np.array([0.0, 0.3, 2.5]), np.array([0, 1, 2, 7, 12, 40])
+    chain, _ = measured_chain(optimizer, 50)
+    with float64():
+        weight = jnp.ones(3)
+        state, found = optimizer.init(weight), [np.ones(3)]
+        for _ in range(40):
+            update, state = optimizer.update(jnp.asarray(curvatures) * weight, state, weight)
+            weight = optax.apply_updates(weight, update)
+            found.append(np.asarray(weight))
+    assert np.allclose(chain.left(curvatures, steps), np.array(found)[steps], rtol=1e-9)
+
+
+def test_what_diverges_stays_a_number():
+    chain, _ = measured_chain(optax.sgd(1.0, momentum=0.9), 50)
+    left = chain.left(np.array([50.0, 0.1]), np.array([0, 10, 10_000, 10_000_000]))
+    assert np.all(np.isfinite(left)) and abs(left[-1, 0]) == 1e150 and abs(left[-1, 1]) < 1e-9

@@ -1,0 +1,104 @@
+"""A network's Jacobian at fixed parameters, by its products, examples in chunks.
+
+J is the derivative of all outputs of all examples with respect to the parameters. J v is one
+forward derivative and J^T u one reverse one; neither evaluates a loss or takes a step.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid import trees
+from jaxid.errors import InputError
+from jaxid.problem import Problem
+from jaxid.types import Array, Params
+
+CHUNK = 512
+"""Examples per pass: what a pass holds beside parameters and outputs is of so many."""
+
+Outputs = list[Array]
+"""One array (chunk, ...) for each chunk of examples."""
+
+
+class Jacobian(NamedTuple):
+    """J at ``params``, over the examples ``inputs`` (stored units) in chunks; any other
+    ``params`` may be put in its place."""
+
+    problem: Problem
+    params: Params
+    inputs: tuple[Array, ...]
+
+    def outputs(self) -> Outputs:
+        """f at ``params``."""
+        return [_outputs(self.problem, self.params, x) for x in self.inputs]
+
+    def forward(self, v: Params) -> Outputs:
+        """J v."""
+        return [_forward(self.problem, self.params, x, v) for x in self.inputs]
+
+    def backward(self, u: Outputs) -> Params:
+        """J^T u."""
+        total: Params = None
+        for x, part in zip(self.inputs, u, strict=True):
+            pulled = _backward(self.problem, self.params, x, part)
+            total = pulled if total is None else trees.add_scaled(total, 1.0, pulled)
+        return total
+
+
+class Start(NamedTuple):
+    """A network at its first parameters: J, the outputs f_0 and the residual r_0 = f_0 - y."""
+
+    jacobian: Jacobian
+    outputs: Outputs
+    residual: Outputs
+
+
+def started(problem: Problem, params: Params, places: np.ndarray) -> Start:
+    """J, f_0 and r_0 over the training examples at ``places``.
+
+    Raises:
+      InputError: for targets that have not the outputs' shape.
+    """
+    x, y = problem.train
+    parts = [places[at : at + CHUNK] for at in range(0, len(places), CHUNK)]
+    inputs = tuple(jnp.asarray(x[part]) for part in parts)
+    labels = [None if y is None else jnp.asarray(y[part]) for part in parts]
+    at = Jacobian(problem, params, inputs)
+    outputs = at.outputs()
+    targets = [problem.targets(one, other) for one, other in zip(inputs, labels, strict=True)]
+    if outputs[0].shape != targets[0].shape:
+        raise InputError(
+            f"the model gives {outputs[0].shape} and the targets are {targets[0].shape}; mse needs "
+            "the same shape, so give one target for each output"
+        )
+    return Start(at, outputs, difference(outputs, targets))
+
+
+@jax.jit
+def difference(a: Params, b: Params) -> Params:
+    """a - b, leaf by leaf."""
+    return jax.tree.map(jnp.subtract, a, b)
+
+
+def _f(problem: Problem, params: Params, x: Array) -> Array:
+    return problem.outputs(params, (x, None))
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs(problem: Problem, params: Params, x: Array) -> Array:
+    return _f(problem, params, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _forward(problem: Problem, params: Params, x: Array, v: Params) -> Array:
+    return jax.jvp(lambda p: _f(problem, p, x), (params,), (v,))[1]
+
+
+@partial(jax.jit, static_argnums=0)
+def _backward(problem: Problem, params: Params, x: Array, u: Array) -> Params:
+    return jax.vjp(lambda p: _f(problem, p, x), params)[1](u)[0]
