@@ -72,7 +72,7 @@ def strata(inputs: np.ndarray, targets: np.ndarray, *, bias: bool = True) -> Str
     x, y = np.asarray(inputs, np.float32), np.asarray(targets, np.float32)
     if bias:
         x = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1)
-    parts = np.array_split(np.argsort(x @ x.mean(axis=0), kind="stable"), _count(len(x)))
+    parts = np.array_split(np.argsort(np.square(x).sum(axis=1), kind="stable"), _count(len(x)))
     shares = np.array([len(part) for part in parts]) / len(x)
     means = np.stack([x[part].mean(axis=0, dtype=np.float64) for part in parts])
     targets_mean = np.stack([y[part].mean(axis=0, dtype=np.float64) for part in parts])
