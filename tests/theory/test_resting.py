@@ -72,11 +72,14 @@ def test_runs_on_targets_without_noise_come_to_rest_there(optimizer, mean):
     assert abs(found.coherent - coherent) < 0.05
 
 
-def test_a_long_memory_is_the_closures_own_case():
-    # v is then its mean: nothing but the run's own scatter is left.
-    x = inputs()
-    loss, _ = run(rmsprop(rho=0.999), x, steps=60_000)
-    assert abs(resting_loss(rmsprop(rho=0.999), x, D, B).loss.value / loss - 1) < 0.1
+def test_a_longer_memory_is_nearer_to_the_closure():
+    # v is then nearer to its mean. Many outputs, which are as many runs.
+    x, off = inputs(), []
+    floor = resting_loss(rmsprop(), x, 64, B).loss.value
+    for rho in (0.5, 0.99):
+        loss, _ = run(rmsprop(rho=rho), x, np.zeros((N, 64)), steps=6000)
+        off.append(floor / loss - 1)
+    assert off[0] > 1.2 * abs(off[1]), off
 
 
 def test_a_little_noise_adds_to_it():
