@@ -165,7 +165,7 @@ def rested(
             moves, state = optimizer.update(gradient, state, w)
             return (optax.apply_updates(w, moves), state), None
 
-        chosen = jax.random.randint(key, (EVERY, BATCH), 0, N)
+        chosen = jax.random.randint(key, (EVERY, BATCH), 0, x.shape[0])
         at, _ = jax.lax.scan(step, at, chosen)
         off = x @ (at[0] - best)
         return at, (jnp.mean(off**2), jnp.mean(off.mean(axis=0) ** 2))
@@ -213,7 +213,7 @@ def finding(rows: list[common.Record], same: list[common.Record]) -> str:
         told.append(f"{name} {100 * off:.2g} %")
     return (
         f"Noise floors predicted within: {', '.join(parts)}; "
-        f"on the identity, without noise: {', '.join(told)} (SGD's is 0)"
+        f"on the identity, which has none: {', '.join(told)} (SGD's is 0)"
     )
 
 
