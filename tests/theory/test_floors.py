@@ -86,3 +86,11 @@ def test_beyond_the_stability_limit_there_is_no_floor():
     x, _, _, noise = data()
     found = noise_floor(optax.sgd(1e3), x, noise, D, B, KEY, numbers=FEW)
     assert found.value is None and "stability" in found.method
+
+
+def test_noise_that_is_not_most_of_the_gradient_is_out_of_range():
+    x, _, _, noise = data()
+    small = noise_floor(RMSPROP(2e-3), x, noise * 1e-4, D, B, KEY, numbers=FEW)
+    assert not small.converged
+    none = noise_floor(RMSPROP(2e-3), x, 0.0, D, B, KEY, numbers=FEW)
+    assert none.value is None and "no noise" in none.method
