@@ -47,7 +47,7 @@ def test_it_is_the_simulated_table(width, depth):
 )
 def test_whole_networks_of_uneven_widths_die_as_often(widths, angle):
     rays = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    found, networks = two_rays(widths, angle=angle, samples=2**14), 60_000
+    found, networks = two_rays(widths, angle=angle, samples=2**15), 300_000
     close(simulated(widths, rays, networks), networks, found.value, found.error)
 
 
@@ -73,6 +73,12 @@ def test_one_unit_a_layer_dies_on_both_signs_exactly():
     # x and -x never both pass the first unit; the one that does is a single example.
     assert two_rays([1] * 4).value == pytest.approx(1 - 2.0**-3, rel=1e-14)
     assert two_rays([1]).value == 0.0
+
+
+def test_two_units_leave_the_signs_at_a_right_angle_or_one_of_them_alone():
+    # Half the time each unit passes one sign; the images are then orthogonal.
+    found = two_rays([2, 3])
+    assert found.value == pytest.approx(0.5 * 2.0**-3 + 0.5 * 4.0**-3, rel=1e-12)
 
 
 def test_uniform_weights_die_alone_as_often_and_together_nearly():
