@@ -7,10 +7,10 @@ their curvatures differ so much that this foretells the first step alone; how mu
 known before, too. So is the signal in every layer of a ReLU network.
 Command: python scripts/depth_time_constants.py
 Expected: times to a half, a tenth and a hundredth of the first loss within 0.44 % from small
-starts, 0.62 % for rotations (the step's own share of it is 0.5 %). Reflections stop at the loss of one
-output, 1/2: four layers for good, two until rounding has grown by e^(h t), predicted at about 15.9,
-seen at 15.6. Two and four random layers take 2.4 and 9.8 times as long to a tenth as 2 and 4 copies
-of one; spread of their curvatures 0.72 and 1.50 of the mean. Their first slopes: 194 and 799
+starts, 0.62 % for rotations (the step's own share of it is 0.5 %). Reflections stop at the loss of
+one output, 1/2: four layers for good, two until rounding has grown by e^(h t), predicted at about
+15.9, seen at 15.6. Two and four random layers take 2.4 and 9.8 times as long to a tenth as 2 and 4
+copies of one; spread of their curvatures 0.72 and 1.50 of the mean. Their first slopes: 194 and 799
 predicted, 189 +- 3 and 831 +- 45 measured. Signals by layer within 3 %, gradients within 2 %.
 Runtime: 1 minute on 2 cores.
 
