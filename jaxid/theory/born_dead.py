@@ -113,8 +113,8 @@ def bounds(
       nonnegative covariances, hence are associated (Pitt 1982), and death is decreasing in
       them; for normal weights only.
 
-    For one feature, n = 2, the second is the chain of Lu et al. 2019, section 3, in which a
-    layer ends two living rays with 4^-w, but for a first layer that ends one or none.
+    The upper bound, and bounds below of this kind, are Lu et al. 2019's; for one feature
+    `line_bounds` knows its first layer.
 
     Args:
       widths: units of the hidden ReLU layers.

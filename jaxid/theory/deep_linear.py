@@ -1,7 +1,7 @@
 """How deep linear networks learn: each mode along a straight line, at a speed set by its strength.
 
 L square layers f = x W_1 ... W_L, balanced (W_l^T W_l = W_{l+1} W_{l+1}^T), loss E|f - a x|^2 / m,
-h = 2 lambda / m. Gradient flow of the layers moves the product W by (Arora et al. 2018, theorem 1)
+h = 2 lambda / m. Gradient flow of the layers moves the product W by (Arora et al. 2018)
 
   dW/dt = sum_j (W W^T)^((j-1)/L) (2/m) M (a - W) (W^T W)^((L-j)/L),   M = E[x x^T].
 
@@ -13,7 +13,7 @@ which go straight to a: w(t) = a + (w_0 - a) e(t), with e(t) from one integral (
 Two starts are of that kind: all layers V diag(w_0^(1/L)) V^T in the basis of M, any data (Saxe et
 al. 2014); and any orthogonal layers on white data, w_0 the product's eigenvalues on the unit
 circle. So at the solution a layer makes learning faster, L a^(2 - 2/L) h; where w passes near 0
-it waits; and a negative w_0 never arrives (Bartlett, Helmbold and Long 2018, theorem 4), until
+it waits; and a negative w_0 never arrives (Bartlett, Helmbold and Long 2018), until
 rounding, which breaks the balance, has grown. Times are rate x steps; gradient descent follows
 within a relative O(rate L h).
 """
@@ -46,7 +46,7 @@ def time_to_keep(
 
     int_share^1 de / (e L h |w(e)|^(2 - 2/L)), w(e) = a + (w_0 - a) e, by Gauss-Legendre panels
     that narrow where w passes 0, relative error below 1e-8. For L = 2, 0 < s_0 < s_1 < a it is
-    ln(s_1 (a - s_0) / (s_0 (a - s_1))) / (2 h a) (Saxe et al. 2014, eq. 6).
+    ln(s_1 (a - s_0) / (s_0 (a - s_1))) / (2 h a) (Saxe et al. 2014).
 
     Args:
       share: in (0, 1]; for a real strength s it is (a - s) / (a - s_0).

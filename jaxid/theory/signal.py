@@ -11,7 +11,7 @@ variance v_l. Mean squares per unit, over the weights, for an input of mean squa
 every width: a unit's row of weights is as likely as its negative, so half of E z^2 passes and masks
 are fair coins that know nothing of the squares (Hanin 2018); born-dead networks take 2^-width of
 it. Glorot's weights at equal widths have n v = 1: each ReLU layer halves both. With b != 0, z is
-taken as normal, as it is for wide layers (Poole et al. 2016, eq. 3).
+taken as normal, as it is for wide layers (Poole et al. 2016).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def correlations(
     """Correlation over the weights of two inputs' pre-activations, by layer, (L,), wide layers.
 
     For ReLU without biases c' = (sin t + (pi - t) cos t) / pi, cos t = c, the arc-cosine kernel
-    of degree 1 (Cho and Saul 2009, eq. 6); it rises to 1 with depth. Width n moves it by
+    of degree 1 (Cho and Saul 2009); it rises to 1 with depth. Width n moves it by
     O(1 / n) on average and O(1 / sqrt(n)) from network to network.
 
     Args:

@@ -125,7 +125,7 @@ def test_correlations_follow_the_arc_cosine_kernel():
     found = correlations((10, 10, 10, 10), 1.0, 4.0, 0.0, init="he_normal")
     assert np.allclose(found, [0, first, second])
     deep = correlations((10,) * 200, 1.0, 1.0, -1.0)
-    # 1 - c falls as 9 pi^2 / (2 l^2) (Hayou, Doucet, Rousseau 2019, proposition 1).
+    # 1 - c falls as 9 pi^2 / (2 l^2) (Hayou, Doucet, Rousseau 2019).
     assert (np.diff(deep) > 0).all()
     assert (1 - deep[-1]) * 199**2 == pytest.approx(4.5 * np.pi**2, rel=0.15)
     assert np.allclose(correlations((5, 5, 5), 1.0, 1.0, 0.3, activation="linear"), 0.3)
