@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxid.diagnosis.prediction import start_squares
+from jaxid.diagnosis.predicted_modes import start_squares
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.theory.batch_noise import largest_stable_rate, losses

@@ -8,46 +8,36 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from rich.console import Console
 
 from jaxid.commands.output import check_out, write_numbers
-from jaxid.data.sources import Dataset
-from jaxid.diagnosis.prediction import (
-    check_linear,
-    predict,
-    quadratic_of,
-    stable_rate,
-    start_squares,
-)
+from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.diagnosis.evidence import constant_targets
+from jaxid.diagnosis.prediction import method_of, moments_of, predict
+from jaxid.diagnosis.statistics import sem_by_column
 from jaxid.errors import InputError
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
-from jaxid.nets.activations import ActivationName
-from jaxid.parsing import parse, spec_of
+from jaxid.experiment import build_problem, build_runner
+from jaxid.parsing import parse
 from jaxid.plot.prediction import draw_prediction
 from jaxid.provenance import provenance
 from jaxid.report.prediction import print_prediction
-from jaxid.training.loop import Anneal
-from jaxid.training.optimizers import OptimizerName
 from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
 
 
 @dataclass(frozen=True)
-class PredictOptions(IdentitySpec):
+class PredictOptions(SubjectOptions):
     """Every field of the spec; what to ask, and whether to train as well."""
 
-    output_activation: ActivationName = "linear"
-    """Activation of the output layer; a linear one is predicted so far."""
-    optimizer: OptimizerName = "sgd"
-    """Optimizer; sgd, with momentum or not, is predicted so far."""
     seeds: int = 3
     """Number of seeds: initialisations to predict from, and to train."""
     share: float | None = None
-    """Take this share of the largest stable rate in place of --learning-rate."""
+    """Take this share of the largest stable rate in place of --learning-rate; for one linear
+    layer under sgd."""
     loss: tuple[float, ...] = ()
     """Losses, to say how many epochs each needs; shares of the first loss if not given."""
     run: bool = True
@@ -59,90 +49,131 @@ class PredictOptions(IdentitySpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.checkpoint is not None:
+            raise InputError("--checkpoint is trained already; predictions start untrained")
         if self.share is not None and not self.share > 0:
             raise InputError(f"--share is {self.share}; give a positive number, 0.3 say")
         if any(not value > 0 for value in self.loss):
             raise InputError("--loss takes positive numbers")
-        check_linear(self)
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse, check, predict, train, save, draw, print."""
     description = (
-        "jaxid predict [options]: the loss of the identity problem's linear layer at every epoch, "
-        "the largest stable rate and how many epochs a loss needs, from moments of the data, the "
-        "initialisation and the optimizer's update rule, before a step is taken; then the run "
-        "itself beside it."
+        "jaxid predict [FILE.py:NAME] [options]: the loss at every epoch, how far it can be "
+        "trusted, when outputs die and how many epochs a loss needs, from moments of the data, "
+        "the initialisation and the optimizer's update rule, before a step is taken; then the "
+        "run itself beside it. For the identity problem, or a Problem of your own."
     )
-    options = parse(PredictOptions, argv, "jaxid predict", description)
+    own, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    options = parse(PredictOptions, rest, "jaxid predict", description)
     check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
     reporter = terminal(notes)
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    dataset = load_data(options, lambda line: notes.print(line, style="dim", highlight=False))
-    record, arrays = measure(options, dataset, reporter)
+    subject = load_subject(own, options, notes)
+    record, arrays = measure(options, subject, reporter)
     seconds = round(time.perf_counter() - clock, 2)
-    record |= {"provenance": provenance(options.seed_list, started, seconds)}
+    record |= {"provenance": provenance(subject.seeds, started, seconds)}
     write_numbers(record, arrays, options.out, "prediction")
-    draw_prediction(record, arrays, options.out / "figures")
+    drawn = draw_prediction(record, arrays, options.out / "figures")
     print_prediction(record)
     if record["interrupted"]:
-        notes.print("interrupted; the prediction is written", highlight=False, style="dim")
-    print(f"\ndata: {options.out / 'prediction.json'}   figures: {options.out / 'figures'}")
+        what = f"interrupted ({record['interrupted']}); what was finished is written"
+        notes.print(what, highlight=False, style="dim")
+    figures = f"   figures: {options.out / 'figures'}" if drawn else ""
+    print(f"\ndata: {options.out / 'prediction.json'}, .npz{figures}")
     return 130 if record["interrupted"] else 0
 
 
 def measure(
-    options: PredictOptions, dataset: Dataset, reporter: Reporter
+    options: PredictOptions, subject: Subject, reporter: Reporter
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The prediction, and what training did if it was asked for."""
-    spec = spec_of(IdentitySpec, options).resolved(dataset)
-    problem = build_problem(spec, dataset)
-    check_memory(problem, spec.seeds)
-    with reporter.task("moments and stable rate", 2) as task:
-        quadratic = quadratic_of(spec, problem)
-        task.advance(1)
-        limit = stable_rate(quadratic, problem)
-        task.advance(1)
-    if options.share is not None:
-        if limit.value is None:
-            raise InputError(f"--share has no stable rate to share ({limit.method})")
-        spec = dataclasses.replace(spec, learning_rate=options.share * limit.value)
-        problem = build_problem(spec, dataset)
-    runner = build_runner(spec, problem)
-    squares = start_squares(quadratic, runner.init(spec.seed_list), spec.seeds)
-    found, arrays = predict(problem, quadratic, limit, squares, options.loss)
+    spec, problem, runner = subject.spec, subject.problem, subject.runner
+    method, _ = method_of(spec, problem)
+    moments = None
+    if options.share is not None and method != "modes":
+        raise InputError(
+            "--share is of one linear layer under sgd; add --output-activation linear "
+            "--optimizer sgd, or leave it out"
+        )
+    if method == "modes":
+        assert spec is not None
+        moments = moments_of(problem, bias=spec.use_bias, reporter=reporter)
+        if options.share is not None:
+            limit = moments[1]
+            if limit.value is None:
+                raise InputError(f"--share has no stable rate to share ({limit.method})")
+            spec = dataclasses.replace(spec, learning_rate=options.share * limit.value)
+            assert subject.dataset is not None
+            problem = build_problem(spec, subject.dataset)
+            runner = build_runner(spec, problem)
     record: dict[str, Any] = {
-        "schema": 1,
-        "problem": spec.as_json(),
-        "prediction": found,
+        "schema": 2,
+        "problem": subject.record if spec is None else spec.as_json(),
+        "epochs": problem.epochs,
+        "prediction": None,
         "measured": None,
-        "interrupted": False,
+        "interrupted": None,
     }
-    if options.run:
-        try:
-            curves = trained(runner, spec.seed_list, reporter)
-        except KeyboardInterrupt:
-            record["interrupted"] = True
-            return record, arrays
-        arrays["measured/loss"] = curves
-        count = len(curves)
-        sem = curves.std(axis=0, ddof=1) / count**0.5 if count > 1 else None
-        record["measured"] = {
-            "loss": curves.mean(axis=0).tolist(),
-            "sem": None if sem is None else sem.tolist(),
-        }
+    states = runner.init(subject.seeds)
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with jax.default_matmul_precision(options.precision):
+            record["prediction"], arrays = predict(
+                spec, problem, states, subject.seeds, options.loss, reporter, moments=moments
+            )
+    except KeyboardInterrupt:
+        record["interrupted"] = "predicting"
+        return record, arrays
+    if not options.run:
+        return record, arrays
+    try:
+        found = trained(runner, subject.seeds, reporter)
+    except KeyboardInterrupt:
+        record["interrupted"] = "training"
+        return record, arrays
+    record["measured"] = {
+        "loss": found.loss.mean(axis=0).tolist(),
+        "sem": _sem(found.loss),
+        "dead_steps": found.steps.tolist(),
+        "dead": None if found.dead is None else found.dead.mean(axis=0).tolist(),
+        "dead_sem": None if found.dead is None else _sem(found.dead),
+    }
+    arrays |= {"measured/loss": found.loss, "measured/steps": found.steps}
+    if found.dead is not None:
+        arrays["measured/dead"] = found.dead
     return record, arrays
 
 
-def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> np.ndarray:
-    """The loss on the training set at the start and after every epoch, (seeds, epochs + 1)."""
-    states, epochs = runner.init(seeds), runner.problem.epochs
-    anneal = Anneal(*(jnp.asarray(value, jnp.int32) for value in Anneal()))
-    found = [np.asarray(runner.evaluate(states).loss, np.float64)]
-    with reporter.task("training", epochs) as task:
-        for epoch in range(epochs):
-            states, _ = runner.steps(states, epoch, 0, runner.problem.steps_per_epoch, anneal)
-            found.append(np.asarray(runner.evaluate(states).loss, np.float64))
-            task.advance(1, f"loss {found[-1].mean():.4g}")
-    return np.stack(found, axis=1)
+class Trained(NamedTuple):
+    """What training did, by seed.
+
+    Attributes:
+      loss: (seeds, epochs + 1), on the training set at the start and after each epoch.
+      steps: (t,), where units were counted.
+      dead: (seeds, t), outputs that no example activates though their target varies; None for
+        a model that is not looked into.
+    """
+
+    loss: np.ndarray
+    steps: np.ndarray
+    dead: np.ndarray | None
+
+
+def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> Trained:
+    """Train, and look at the whole training set at log-spaced steps and every epoch's end."""
+    history = runner.train(seeds, census=True, test_curve=False, reporter=reporter)
+    census, problem = history.census, runner.problem
+    assert census is not None
+    ends = np.flatnonzero(census.step % problem.steps_per_epoch == 0)
+    dead = None
+    if census.dead:
+        varying = ~constant_targets(problem)
+        dead = (census.dead[-1] & varying[None, None, :]).sum(axis=2)
+    return Trained(np.asarray(census.loss, np.float64)[:, ends], census.step, dead)
+
+
+def _sem(values: np.ndarray) -> list[float] | None:
+    return None if len(values) < 2 else sem_by_column(values).tolist()

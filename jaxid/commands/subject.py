@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jaxid.data.sources import Dataset
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
 from jaxid.loading import load_problem
@@ -47,6 +48,7 @@ class Subject:
       states: stacked: initial ones, or a checkpoint's.
       trained: whether they are a checkpoint's.
       image_shape: of the inputs; None where they are no images.
+      dataset: of the identity problem; None for a Problem of one's own.
     """
 
     problem: Problem
@@ -57,6 +59,7 @@ class Subject:
     states: TrainState
     trained: bool
     image_shape: tuple[int, ...] | None
+    dataset: Dataset | None
 
 
 def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Subject:
@@ -79,7 +82,7 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
         seeds = options.seed_list
         record = {"file": name}
-        return Subject(problem, runner, record, None, seeds, runner.init(seeds), False, None)
+        return Subject(problem, runner, record, None, seeds, runner.init(seeds), False, None, None)
     spec = spec_of(IdentitySpec, options)
     if options.checkpoint is not None:
         refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
@@ -93,7 +96,7 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     if options.checkpoint is not None:
         states = load_state(options.checkpoint, states)
     shape = dataset.image_shape
-    return Subject(problem, runner, spec.as_json(), spec, seeds, states, trained, shape)
+    return Subject(problem, runner, spec.as_json(), spec, seeds, states, trained, shape, dataset)
 
 
 def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:

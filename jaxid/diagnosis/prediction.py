@@ -1,162 +1,154 @@
-"""What training will do, said before its first step: from moments of the data, the
-initialisation and the optimizer's update rule.
+"""What training will do, said before its first step: by the sharpest means that apply.
 
-So far for one linear layer under the mean square error and optimizers that are linear in the
-gradient; others are refused, with the reason. Nothing here evaluates the network, its loss or a
-gradient: `tests/diagnosis/test_prediction.py` counts.
+  one linear layer, an optimizer linear in the gradient   mode by mode (`predicted_modes`)
+  one layer, linear or ReLU outputs, any other optimizer  moments by strata (`predicted_moments`)
+  any other network, an optimizer linear in the gradient  its linearisation (`predicted_linearised`)
+
+all for the mean square error. For the rest there is no curve, with the reason; what the optimizer
+does first and what the layers pass on is said all the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.diagnosis.initial_signal import initial_signal
+from jaxid.diagnosis.optimizer_facts import optimizer_facts
+from jaxid.diagnosis.predicted_linearised import from_linearisation
+from jaxid.diagnosis.predicted_modes import (
+    SHARES,
+    from_modes,
+    quadratic_of,
+    stable_rate,
+    start_squares,
+)
+from jaxid.diagnosis.predicted_moments import from_moments
 from jaxid.experiment import IdentitySpec
-from jaxid.nets.mlp import layer_params
 from jaxid.problem import Problem
-from jaxid.theory.batch_noise import largest_stable_rate, losses
-from jaxid.theory.chains import Chain, measured_chain
-from jaxid.theory.least_squares import Quadratic, linear_layer
-from jaxid.theory.reach import steps_of_modes, steps_to_reach
-from jaxid.training.loop import TrainState, one_seed
+from jaxid.theory.chains import measured_chain
+from jaxid.theory.least_squares import Quadratic
+from jaxid.training.loop import TrainState
+from jaxid.training.progress import Reporter
 from jaxid.types import Estimate
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
-CLOSE = 0.4
-"""Share of the largest stable rate up to which predictions were within 2 % of what was measured
-(`scripts/predicted_vs_measured.py`); above it errors of modes are no longer uncorrelated."""
-SHARES = (0.5, 0.1, 0.01, 1e-3, 1e-4)
-"""Losses that are asked for by default, over the first one."""
+SIGN_LIKE = 0.5
+"""Degree of homogeneity below which steps hardly grow with the gradient; RMSprop and Adam 0."""
+Method = Literal["modes", "moments", "linearised"]
 
 
-def check_linear(spec: IdentitySpec) -> None:
-    """Refuse what can't be predicted yet.
+def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | None, str]:
+    """(how it can be predicted, "") or (None, why not).
 
-    Raises:
-      InputError: naming the flag that makes it so.
+    Args:
+      spec: of the identity family; None for a Problem of one's own.
+      problem: what is predicted.
     """
-    if spec.depth != 1:
-        raise InputError(f"--depth is {spec.depth}; one linear layer is predicted so far")
-    if spec.output_activation != "linear":
-        raise InputError(
-            f"--output-activation is {spec.output_activation}; one linear layer is predicted so far"
-        )
-    if spec.residual:
-        raise InputError("--residual has no prediction so far; leave it out")
+    if problem.loss != "mse":
+        return None, f"the loss is {problem.loss!r}; only mse is predicted"
+    chain, why = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
+    if spec is not None and spec.depth == 1 and not spec.residual:
+        if spec.output_activation == "linear" and chain is not None:
+            return "modes", ""
+        if spec.output_activation in ("linear", "relu"):
+            return "moments", ""
+    if chain is not None:
+        return "linearised", ""
+    return (
+        None,
+        f"{why}; networks of more than one layer are predicted under sgd at a constant rate",
+    )
 
 
-def quadratic_of(spec: IdentitySpec, problem: Problem) -> Quadratic:
-    """The loss of a resolved spec that `check_linear` lets pass."""
-    x = jnp.asarray(problem.train[0])
-    inputs, targets = np.asarray(problem.inputs(x)), np.asarray(problem.targets(x, None))
-    return linear_layer(inputs, targets, bias=spec.use_bias)
-
-
-def stable_rate(quadratic: Quadratic, problem: Problem) -> Estimate:
-    """The largest rate of plain SGD at which the expected loss stays bounded."""
-    inputs = np.asarray(problem.inputs(jnp.asarray(problem.train[0])))
-    return largest_stable_rate(quadratic, inputs, min(problem.batch_size, problem.examples))
-
-
-def start_squares(quadratic: Quadratic, states: TrainState, seeds: int) -> np.ndarray:
-    """(seeds, p): each seed's initial error in each mode, squared, summed over outputs."""
-    return np.stack([quadratic.squares(_weights(one_seed(states, k).params)) for k in range(seeds)])
+def moments_of(problem: Problem, *, bias: bool, reporter: Reporter) -> tuple[Quadratic, Estimate]:
+    """The quadratic of one linear layer and the largest stable rate of plain SGD."""
+    with reporter.task("moments and stable rate", 2) as task:
+        quadratic = quadratic_of(problem, bias=bias)
+        task.advance(1)
+        limit = stable_rate(quadratic, problem)
+        task.advance(1)
+    return quadratic, limit
 
 
 def predict(
+    spec: IdentitySpec | None,
     problem: Problem,
-    quadratic: Quadratic,
-    limit: Estimate,
-    squares: np.ndarray,
+    states: TrainState,
+    seeds: list[int],
     wanted: tuple[float, ...],
+    reporter: Reporter,
+    *,
+    moments: tuple[Quadratic, Estimate | None] | None = None,
 ) -> tuple[Record, Arrays]:
-    """The loss at the end of every epoch, how long losses take, where it stops.
+    """The loss at the end of every epoch, its range, how long losses take, what dies.
 
     Args:
-      problem: its optimizer, batch size and epochs.
-      quadratic, limit: from `quadratic_of` and `stable_rate`.
-      squares: from `start_squares`.
-      wanted: losses to reach; shares of the first one, `SHARES`, if empty.
+      spec: resolved, of the identity family; None for a Problem of one's own.
+      problem: what is predicted.
+      states: initial, stacked.
+      seeds: their numbers.
+      wanted: losses to reach; shares of the first one if empty.
+      reporter: shows progress.
+      moments: from `moments_of`, where they are known already.
 
-    Raises:
-      InputError: for an optimizer that is no fixed linear map of the gradient.
+    Returns:
+      (record, arrays); without a curve where `method_of` gives none.
     """
-    chain, why = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
-    if chain is None:
-        raise InputError(f"{why}; sgd at a constant rate, with momentum or not, is predicted")
-    mean = squares.mean(axis=0)
-    curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
-    factors = chain.factors(quadratic.curvatures)
-    steps = problem.steps_per_epoch * np.arange(problem.epochs + 1)
-    quiet = quadratic.loss(factors[None, :] ** (2 * steps[:, None]) * mean)
-    excess = 0.5 * quadratic.curvatures * mean
-    first = float(quadratic.loss(mean))
-    asked = wanted or tuple(share * first for share in SHARES)
-    record = {
-        "curve": curve.tolist(),
-        "without_noise": np.asarray(quiet).tolist(),
-        "first": first,
-        "floor": quadratic.floor,
-        "last": float(curve[-1]),
-        "stability": _stability(chain, quadratic, limit),
-        "reach": [
-            {"loss": loss, "epochs": _epochs(problem, excess, factors, loss - quadratic.floor)}
-            for loss in asked
-        ],
-    }
-    alive = quadratic.curvatures > 0
-    arrays = {
-        "predicted/curve": curve,
-        "predicted/without_noise": np.asarray(quiet),
-        "modes/curvature": quadratic.curvatures[alive],
-        "modes/excess": excess[alive],
-        "modes/epochs": steps_of_modes(factors[alive]) / problem.steps_per_epoch,
-    }
+    method, why = method_of(spec, problem)
+    record: Record = {"method": None, "curve": None, "in_range": False, "until": 0, "why": why}
+    arrays: Arrays = {}
+    if method == "modes":
+        assert spec is not None
+        chain, _ = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
+        assert chain is not None
+        if moments is None:
+            moments = moments_of(problem, bias=spec.use_bias, reporter=reporter)
+        squares = start_squares(moments[0], states, len(seeds))
+        record, arrays = from_modes(problem, chain, *moments, squares, wanted)
+    elif method == "moments":
+        assert spec is not None
+        record, arrays = from_moments(
+            problem, states, seeds, bias=spec.use_bias,
+            rectified=spec.output_activation == "relu", reporter=reporter,
+        )  # fmt: skip
+    elif method == "linearised":
+        chain, _ = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
+        assert chain is not None
+        record, arrays = from_linearisation(problem, chain, states, seeds, reporter)
+    if record["curve"] is not None and "reach" not in record:
+        record["reach"] = _reached(np.asarray(record["curve"]), wanted)
+    layers = spec.depth if spec is not None else 1
+    record["optimizer"] = optimizer_facts(problem, layers) if spec is not None else None
+    if record.get("deaths"):
+        record["deaths"]["expected"] = _will_die(record["deaths"], record["optimizer"])
+    record["signal"] = None if spec is None else initial_signal(spec, problem)
     return record, arrays
 
 
-def _weights(params: Any) -> np.ndarray:
-    ((kernel, bias),) = layer_params(params, 1)
-    parts = [np.asarray(kernel, np.float64)]
-    if bias is not None:
-        parts.append(np.asarray(bias, np.float64)[None])
-    return np.vstack(parts)
+def _will_die(deaths: Record, optimizer: Record | None) -> float:
+    """Outputs dead in the end. Where steps do not grow with the gradient a single active example
+    pushes as hard as many, and those that are fading die; else those dead by then."""
+    degree = None if optimizer is None else optimizer["degree"]["value"]
+    signs = degree is not None and degree < SIGN_LIKE
+    return float(deaths["fading" if signs else "dead"][-1])
 
 
-def _epochs(
-    problem: Problem, excess: np.ndarray, factors: np.ndarray, wanted: float
-) -> float | None:
-    """Epochs without batch noise; None for never."""
-    steps = steps_to_reach(excess, factors, wanted) if wanted > 0 else float("inf")
-    return steps / problem.steps_per_epoch if np.isfinite(steps) else None
-
-
-def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate) -> Record:
-    """The rate beside the two limits, and whether the prediction is in its range."""
-    largest = float(chain.factors(quadratic.curvatures[:1])[0])
-    plain = chain.still.shape == (1, 1)
-    rate = -float(chain.slope[0, 0]) if plain else None
-    share = None if rate is None or limit.value is None else rate / limit.value
-    if largest > 1:
-        valid, why = False, "the rate is beyond the limit of the largest curvature: it diverges"
-    elif share is None:
-        valid, why = True, "with momentum the limit of batch noise is not known"
-    elif share > 1:
-        valid, why = False, "examples far out make the expected loss grow at this rate"
-    elif share > CLOSE:
-        valid = False
-        why = f"above {CLOSE:g} of the largest stable rate errors of modes are correlated"
-    else:
-        valid, why = True, f"the rate is {share:.2g} of the largest stable one"
-    return {
-        "rate": rate,
-        "spectrum_limit": 2.0 / float(quadratic.curvatures[0]),
-        "limit": limit._asdict(),
-        "share": share,
-        "in_range": valid,
-        "why": why,
-    }
+def _reached(curve: np.ndarray, wanted: tuple[float, ...]) -> list[Record]:
+    """Epochs at which the curve first is at a loss, in between by its logarithm; None if it is
+    not within the run."""
+    asked = wanted or tuple(share * float(curve[0]) for share in SHARES)
+    found = []
+    for loss in asked:
+        below = np.flatnonzero(curve <= loss)
+        epochs = None
+        if below.size:
+            k = int(below[0])
+            epochs = float(k)
+            if k > 0 and curve[k] > 0:
+                high, low = np.log(curve[k - 1]), np.log(curve[k])
+                epochs = k - 1 + float((high - np.log(loss)) / (high - low))
+        found.append({"loss": loss, "epochs": epochs, "within": int(curve.size - 1)})
+    return found

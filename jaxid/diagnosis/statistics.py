@@ -28,6 +28,12 @@ def sem(values: Sequence[float] | np.ndarray) -> float | None:
     return None if array.size < 2 else float(array.std(ddof=1) / np.sqrt(array.size))
 
 
+def sem_by_column(values: np.ndarray) -> np.ndarray:
+    """Standard errors of the columns' means, (seeds, t) -> (t,); two seeds or more."""
+    error: np.ndarray = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return error
+
+
 def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """mean +- t(0.975, n-1) s / sqrt(n); nan without bounds where there are no values."""
     array = np.asarray(values, float)

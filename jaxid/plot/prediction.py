@@ -8,46 +8,98 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain, save
+from jaxid.plot.style import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    RED,
+    Arrays,
+    Record,
+    new_figure,
+    note,
+    plain,
+    save,
+)
 from jaxid.wording import number
 
 
 def draw_prediction(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    figures = {"predicted_loss": predicted_loss, "time_of_modes": time_of_modes}
+    figures = {"predicted_loss": predicted_loss, "deaths": deaths, "time_of_modes": time_of_modes}
     return save(figures, record, arrays, folder)
 
 
 def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
     """The predicted loss over the epochs, with what training then did."""
-    curve = arrays["predicted/curve"]
-    measured, found = arrays.get("measured/loss"), record["prediction"]
+    curve, measured = arrays.get("predicted/curve"), arrays.get("measured/loss")
+    if curve is None:
+        return None
+    found = record["prediction"]
     figure = new_figure(4.0, _title(record))
     axes = plain(figure.add_subplot(), "epoch", "loss on the training set, training units")
     epochs = np.arange(curve.size)
-    finite = np.isfinite(curve) & (curve > 0)
-    axes.plot(epochs[finite], curve[finite], color=BLUE, label="predicted")
-    quiet = arrays["predicted/without_noise"]
-    seen = np.isfinite(quiet) & (quiet > 0)
-    axes.plot(epochs[seen], quiet[seen], color=BLUE, linestyle=":", linewidth=1.2,
-              label="predicted without batch noise")  # fmt: skip
+    until = min(float(found["until"]), float(epochs[-1]))
+    if until < epochs[-1]:
+        axes.axvspan(until, float(epochs[-1]), color=FAINT, linewidth=0,
+                     label="out of the prediction's range")  # fmt: skip
+    for values, style, name in (
+        (curve, "-", "predicted"),
+        (arrays.get("predicted/without_noise"), ":", "predicted without batch noise"),
+    ):
+        if values is not None:
+            shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+            axes.plot(epochs, shown, color=BLUE, linestyle=style,
+                      linewidth=2.0 if style == "-" else 1.2, label=name)  # fmt: skip
     if measured is not None:
         shown = np.where(np.isfinite(measured) & (measured > 0), measured, np.nan)
         label = f"measured, each of {len(measured)} seeds" if len(measured) > 1 else "measured"
         for k, values in enumerate(shown):
             axes.plot(epochs, values, color=INK, marker="o", markersize=3.5, linestyle="none",
                       label=label if k == 0 else None)  # fmt: skip
-    if found["floor"] > 0:
+    if found.get("floor"):
         axes.axhline(found["floor"], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
                      label=f"least loss possible {number(found['floor'])}")  # fmt: skip
     axes.set_yscale("log")
+    axes.set_xlim(0, max(float(epochs[-1]), 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8.5)
     return figure
 
 
+def deaths(record: Record, arrays: Arrays) -> Figure | None:
+    """How many outputs are dead over the steps, predicted and measured."""
+    found = record["prediction"]
+    told = None if found is None else found.get("deaths")
+    if told is None:
+        return None
+    steps = np.asarray(told["steps"])
+    measured = arrays.get("measured/dead")
+    title = f"{number(told['expected'])} of {told['varying']:,} outputs are predicted to die"
+    if measured is not None:
+        title += f"; {number(float(measured[:, -1].mean()))} did"
+    figure = new_figure(3.8, title)
+    axes = plain(figure.add_subplot(), "step", "outputs whose target varies")
+    axes.plot(steps, told["dead"], color=BLUE,
+              label=f"predicted: active on none of {told['examples']:,} examples")  # fmt: skip
+    axes.plot(steps, told["fading"], color=BLUE, linestyle=":", linewidth=1.2,
+              label="predicted: active on less than one example of a batch")  # fmt: skip
+    if measured is not None:
+        for k, values in enumerate(measured):
+            axes.plot(arrays["measured/steps"], values, color=INK, marker="o", markersize=3.5,
+                      linestyle="none", label=None if k else "measured, each seed")  # fmt: skip
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, float(steps[-1]))
+    axes.set_ylim(0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
+    return figure
+
+
 def time_of_modes(record: Record, arrays: Arrays) -> Figure | None:
     """How much of the first loss lies in modes that take longer than so many epochs."""
+    if "modes/epochs" not in arrays:
+        return None
     epochs, excess = arrays["modes/epochs"], arrays["modes/excess"]
     order = np.argsort(epochs)
     epochs, excess = epochs[order], excess[order]
@@ -56,7 +108,7 @@ def time_of_modes(record: Record, arrays: Arrays) -> Figure | None:
     if not finite.any() or total <= 0:
         return None
     after = (total - np.cumsum(excess))[finite] / total
-    budget = record["problem"]["epochs"]
+    budget = record["epochs"]
     late = float(excess[epochs > budget].sum()) / total
     figure = new_figure(
         3.6,

@@ -8,39 +8,70 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.wording import number
+from jaxid.wording import number, percent
 
 WIDTH = 100
 ROWS = 8
 """Epochs in the table."""
+METHODS = {
+    "modes": "Mode by mode, from second and fourth moments of the data",
+    "moments": "From moments of the data by size of the example, fed to the optimizer",
+    "linearised": "From the network linearised at its first parameters, without batch noise",
+}
 
 
 def print_prediction(record: dict[str, Any]) -> None:
-    """Print the stable rate, the curve, how long losses take, and what was measured."""
+    """Print how it is predicted and how far, the curve, deaths, how long losses take, and what
+    the optimizer and the layers do first; beside it what was measured."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
     found, measured = record["prediction"], record.get("measured")
-    stable = found["stability"]
-    for line in textwrap.wrap(_stable(stable), WIDTH):
-        console.print(line)
-    verdict = "In range" if stable["in_range"] else "OUT OF RANGE"
-    console.print(f"{verdict}: {stable['why']}.\n")
-    console.print(_curve(found, measured))
+    if found is None:
+        return
+    for line in _head(found):
+        for part in textwrap.wrap(line, WIDTH):
+            console.print(part)
     console.print()
-    for reach in found["reach"]:
-        need = "never" if reach["epochs"] is None else f"{number(reach['epochs'])} epochs"
-        console.print(f"a loss of {number(reach['loss'])} needs {need}")
-    floor = found["floor"]
-    rest = "the layer can be exact" if floor == 0 else f"no weights do better than {number(floor)}"
-    console.print(f"In the end: {rest}. Epochs are counted without batch noise.", style="dim")
+    if found["curve"] is not None or measured is not None:
+        console.print(_curve(found, measured))
+        console.print()
+    if found.get("deaths"):
+        console.print(_deaths(found["deaths"], measured))
+        console.print()
+    for reach in found.get("reach", ()):
+        console.print(f"a loss of {number(reach['loss'])} needs {_needs(reach)}")
+    for line in [*_rest(found), *_optimizer(found), *_signal(found)]:
+        for part in textwrap.wrap(line, WIDTH):
+            console.print(part, style="dim")
+
+
+def _head(found: dict[str, Any]) -> list[str]:
+    if found["curve"] is None:
+        return [f"No curve is predicted: {found['why']}."]
+    lines = [f"{METHODS[found['method']]}."]
+    if found.get("stability"):
+        lines.append(_stable(found["stability"]))
+    share = (found.get("share_of_stable") or {}).get("value")
+    if share is not None:
+        words = f"The rate is {number(share, 2)} of the largest stable one at the start"
+        lines.append(words + (": the first steps diverge." if share > 1 else "."))
+    verdict = "In range" if found["in_range"] else "OUT OF RANGE"
+    return [*lines, f"{verdict}: {found['why']}."]
+
+
+def _needs(reach: dict[str, Any]) -> str:
+    if reach["epochs"] is not None:
+        return f"{number(reach['epochs'])} epochs"
+    return f"more than {reach['within']:,} epochs" if "within" in reach else "never"
 
 
 def _stable(stable: dict[str, Any]) -> str:
     limit = stable["limit"]
     words = f"Largest stable rate: {number(stable['spectrum_limit'])} by the largest curvature"
-    if limit["value"] is None:
-        return f"{words}; with batch noise unknown ({limit['method']})."
+    if limit is None or limit["value"] is None:
+        why = "" if limit is None else f" ({limit['method']})"
+        return f"{words}; with batch noise unknown{why}."
     error = "" if not limit["error"] else f" +- {number(limit['error'], 1)}"
     words += f", {number(limit['value'])}{error} with batch noise"
     if limit["value"] < 0.5 * stable["spectrum_limit"]:
@@ -50,17 +81,97 @@ def _stable(stable: dict[str, Any]) -> str:
 
 def _curve(found: dict[str, Any], measured: dict[str, Any] | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ["epoch", "predicted"] + ([] if measured is None else ["measured", "ratio"])
+    curve = found["curve"]
+    known = [] if curve is None else ["predicted"]
+    seen = [] if measured is None else ["measured"]
+    names = ["epoch", *known, *seen, *(["ratio", ""] if known and seen else [])]
     for name in names:
         table.add_column(name, justify="right")
-    curve = found["curve"]
-    last = len(curve) - 1
+    last = len(curve or measured["loss"] if measured else curve) - 1
     marks = sorted({*(round(last * k / ROWS) for k in range(ROWS + 1)), min(1, last), last})
     for epoch in marks:
-        cells = [f"{epoch}", number(curve[epoch])]
+        cells = [f"{epoch}"] + ([number(curve[epoch])] if known else [])
         if measured is not None:
             value = measured["loss"][epoch]
-            fine = value is not None and curve[epoch] is not None and value > 0
-            cells += [number(value), f"{curve[epoch] / value:.3f}" if fine else "-"]
+            cells.append(number(value))
+            if known:
+                fine = value is not None and curve[epoch] is not None and value > 0
+                cells.append(f"{curve[epoch] / value:.3f}" if fine else "-")
+                cells.append("" if epoch <= found["until"] else "out of range")
         table.add_row(*cells)
     return table
+
+
+def _deaths(told: dict[str, Any], measured: dict[str, Any] | None) -> Table:
+    title = f"outputs dead on all {told['examples']:,} examples, of {told['varying']:,} that vary"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    seen = None if measured is None else measured["dead"]
+    for name in ("step", "predicted", *(["measured"] if seen else []), "fading"):
+        table.add_column(name, justify="right")
+    steps = told["steps"]
+    count = len(steps)
+    for k in sorted({round((count - 1) * i / ROWS) for i in range(ROWS + 1)}):
+        cells = [f"{steps[k]:,}", number(round(told["dead"][k], 1))]
+        if seen:
+            at = measured["dead_steps"].index(steps[k]) if measured else 0
+            cells.append(number(round(seen[at], 1)))
+        table.add_row(*cells, number(round(told["fading"][k], 1)))
+    return table
+
+
+def _rest(found: dict[str, Any]) -> list[str]:
+    if found.get("deaths"):
+        told = found["deaths"]
+        return [
+            "fading: active on less than one example of a batch on average. Expected to be dead in "
+            f"the end: {number(round(told['expected'], 1))}."
+        ]
+    if found["method"] != "modes":
+        return []
+    floor = found["floor"]
+    rest = "the layer can be exact" if floor == 0 else f"no weights do better than {number(floor)}"
+    return [f"In the end: {rest}. Epochs are counted without batch noise."]
+
+
+def _optimizer(found: dict[str, Any]) -> list[str]:
+    told = found.get("optimizer")
+    if not told or told["degree"]["value"] is None:
+        return []
+    degree = told["degree"]["value"]
+    first, settled = told["first_steps"][0], told["settled_step"]["value"]
+    if degree > 0.5:
+        return []
+    words = (
+        f"The optimizer's steps do not grow with the gradient: {number(first)} at first, "
+        f"{number(settled)} once settled."
+    )
+    half = told["half_step_gradient"]["value"]
+    if half:
+        words += f" eps takes half of a step where the gradient is {number(half)}."
+    both = told["rescaled_both"]
+    if both:
+        words += (
+            " Inputs and targets multiplied by c change nothing but the units if the rate of "
+            f"biases is multiplied by c^{number(both['bias_rate_exponent'])}"
+        )
+        exponent = both["kernel_eps_exponent"]
+        words += f" and eps by c^{number(exponent)}." if half else "."
+    return [words]
+
+
+def _signal(found: dict[str, Any]) -> list[str]:
+    told = found.get("signal")
+    if not told:
+        return []
+    forward = ", ".join(number(value) for value in told["forward"])
+    backward = ", ".join(number(value) for value in told["backward"])
+    lines = [
+        f"At the start the pre-activations' mean squares are {forward} by layer (inputs "
+        f"{number(told['input'])}), the gradients' by them {backward} of the output's."
+    ]
+    dead = told["born_dead_one_example"]
+    if dead is not None:
+        lines.append(
+            f"For one example all of a hidden layer is dead with probability {percent(dead)}."
+        )
+    return lines

@@ -82,8 +82,7 @@ def course(
     batches, found, at = jnp.asarray(sizes, jnp.float32), [], 0
     for mark in np.asarray(marks, int):
         if mark > at:
-            numbers = jnp.arange(at, mark)
-            state = _steps(optimizer, structure, data, state, key, numbers, batches, rectified)
+            state = _steps(optimizer, structure, data, state, key, at, mark, batches, rectified)
             at = int(mark)
         found.append([np.asarray(part) for part in _state(data, state[0], rectified)])
         if advance is not None:
@@ -92,12 +91,14 @@ def course(
     return Course(np.asarray(marks, int), active, losses)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 7), donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 1, 8), donate_argnums=3)
 def _steps(
     optimizer: optax.GradientTransformation, structure: Any, data: Strata, state: Any, key: Key,
-    numbers: Array, sizes: Array, rectified: bool,
+    start: int, stop: int, sizes: Array, rectified: bool,
 ) -> Any:  # fmt: skip
-    def step(state: Any, number: Array) -> tuple[Any, None]:
+    """Steps start to stop - 1; one program for all of them."""
+
+    def step(number: Array, state: Any) -> Any:
         leaves, kept = state
         size = sizes[number % sizes.shape[0]]
         own = jax.random.fold_in(key, number)
@@ -105,9 +106,9 @@ def _steps(
         params = jax.tree.unflatten(structure, leaves)
         slopes = jax.tree.unflatten(structure, _split(gradient, leaves))
         moves, kept = optimizer.update(slopes, kept, params)
-        return (tuple(jax.tree.leaves(optax.apply_updates(params, moves))), kept), None
+        return tuple(jax.tree.leaves(optax.apply_updates(params, moves))), kept
 
-    return jax.lax.scan(step, state, numbers)[0]
+    return jax.lax.fori_loop(start, stop, step, state)
 
 
 @partial(jax.jit, static_argnums=2)

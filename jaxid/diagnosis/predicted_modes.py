@@ -1,0 +1,152 @@
+"""The training of one linear layer, mode by mode, before its first step.
+
+For optimizers that are linear in the gradient, exact but for the noise's closure: from second
+and fourth moments of the data, the initial weights and the update rule. Nothing here evaluates
+the network, its loss or a gradient: `tests/diagnosis/test_prediction.py` counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.nets.mlp import layer_params
+from jaxid.problem import Problem
+from jaxid.theory.batch_noise import largest_stable_rate, losses
+from jaxid.theory.chains import Chain
+from jaxid.theory.least_squares import Quadratic, linear_layer
+from jaxid.theory.reach import steps_of_modes, steps_to_reach
+from jaxid.training.loop import TrainState, one_seed
+from jaxid.types import Estimate
+
+Record = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+CLOSE = 0.4
+"""Share of the largest stable rate up to which predictions were within 2 % of what was measured
+(`scripts/predicted_vs_measured.py`); above it errors of modes are no longer uncorrelated."""
+SHARES = (0.5, 0.1, 0.01, 1e-3, 1e-4)
+"""Losses that are asked for by default, over the first one."""
+
+
+def quadratic_of(problem: Problem, *, bias: bool) -> Quadratic:
+    """The loss of a linear layer on the problem's training set."""
+    inputs, targets = examples_of(problem)
+    return linear_layer(inputs, targets, bias=bias)
+
+
+def examples_of(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """(inputs, targets) in training units."""
+    x, y = problem.train
+    x = jnp.asarray(x)
+    return np.asarray(problem.inputs(x)), np.asarray(problem.targets(x, y))
+
+
+def stable_rate(quadratic: Quadratic, problem: Problem) -> Estimate:
+    """The largest rate of plain SGD at which the expected loss stays bounded."""
+    inputs, _ = examples_of(problem)
+    return largest_stable_rate(quadratic, inputs, min(problem.batch_size, problem.examples))
+
+
+def start_squares(quadratic: Quadratic, states: TrainState, seeds: int) -> np.ndarray:
+    """(seeds, p): each seed's initial error in each mode, squared, summed over outputs."""
+    return np.stack([quadratic.squares(_weights(one_seed(states, k).params)) for k in range(seeds)])
+
+
+def from_modes(
+    problem: Problem,
+    chain: Chain,
+    quadratic: Quadratic,
+    limit: Estimate | None,
+    squares: np.ndarray,
+    wanted: tuple[float, ...],
+) -> tuple[Record, Arrays]:
+    """The loss at the end of every epoch, how long losses take, where it stops.
+
+    Args:
+      problem: its batch size and epochs.
+      chain: its optimizer.
+      quadratic, limit: from `quadratic_of` and `stable_rate`; None where that takes too long.
+      squares: from `start_squares`.
+      wanted: losses to reach; shares of the first one, `SHARES`, if empty.
+    """
+    mean = squares.mean(axis=0)
+    curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
+    factors = chain.factors(quadratic.curvatures)
+    steps = problem.steps_per_epoch * np.arange(problem.epochs + 1)
+    quiet = quadratic.loss(factors[None, :] ** (2 * steps[:, None]) * mean)
+    excess = 0.5 * quadratic.curvatures * mean
+    first = float(quadratic.loss(mean))
+    asked = wanted or tuple(share * first for share in SHARES)
+    stability = _stability(chain, quadratic, limit)
+    record = {
+        "method": "modes",
+        "curve": curve.tolist(),
+        "without_noise": np.asarray(quiet).tolist(),
+        "first": first,
+        "floor": quadratic.floor,
+        "last": float(curve[-1]),
+        "in_range": stability["in_range"],
+        "until": problem.epochs if stability["in_range"] else 0,
+        "why": stability["why"],
+        "stability": stability,
+        "reach": [
+            {"loss": loss, "epochs": _epochs(problem, excess, factors, loss - quadratic.floor)}
+            for loss in asked
+        ],
+    }
+    alive = quadratic.curvatures > 0
+    arrays = {
+        "predicted/curve": curve,
+        "predicted/without_noise": np.asarray(quiet),
+        "modes/curvature": quadratic.curvatures[alive],
+        "modes/excess": excess[alive],
+        "modes/epochs": steps_of_modes(factors[alive]) / problem.steps_per_epoch,
+    }
+    return record, arrays
+
+
+def _weights(params: Any) -> np.ndarray:
+    ((kernel, bias),) = layer_params(params, 1)
+    parts = [np.asarray(kernel, np.float64)]
+    if bias is not None:
+        parts.append(np.asarray(bias, np.float64)[None])
+    return np.vstack(parts)
+
+
+def _epochs(
+    problem: Problem, excess: np.ndarray, factors: np.ndarray, wanted: float
+) -> float | None:
+    """Epochs without batch noise; None for never."""
+    steps = steps_to_reach(excess, factors, wanted) if wanted > 0 else float("inf")
+    return steps / problem.steps_per_epoch if np.isfinite(steps) else None
+
+
+def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate | None) -> Record:
+    """The rate beside the two limits, and whether the prediction is in its range."""
+    largest = float(chain.factors(quadratic.curvatures[:1])[0])
+    plain = chain.still.shape == (1, 1)
+    rate = -float(chain.slope[0, 0]) if plain else None
+    least = None if limit is None else limit.value
+    share = None if rate is None or least is None else rate / least
+    if largest > 1:
+        valid, why = False, "the rate is beyond the limit of the largest curvature: it diverges"
+    elif share is None:
+        what = "the limit of batch noise is not known"
+        valid, why = True, what if plain else f"with momentum {what}"
+    elif share > 1:
+        valid, why = False, "examples far out make the expected loss grow at this rate"
+    elif share > CLOSE:
+        valid = False
+        why = f"above {CLOSE:g} of the largest stable rate errors of modes are correlated"
+    else:
+        valid, why = True, f"the rate is {share:.2g} of the largest stable one"
+    return {
+        "rate": rate,
+        "spectrum_limit": 2.0 / float(quadratic.curvatures[0]),
+        "limit": None if limit is None else limit._asdict(),
+        "share": share,
+        "in_range": valid,
+        "why": why,
+    }

@@ -1,0 +1,125 @@
+"""One layer's training from moments by strata: its loss, and when its outputs die.
+
+For any elementwise optimizer, RMSprop and Adam among them, and ReLU or linear outputs
+(`jaxid.theory.death`). Nothing of the network is evaluated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxid.diagnosis.predicted_modes import examples_of
+from jaxid.diagnosis.statistics import sem_by_column
+from jaxid.prng import role_key, seed_key
+from jaxid.problem import Problem
+from jaxid.theory.death import Course, course
+from jaxid.theory.strata import strata
+from jaxid.training.loop import TrainState, one_seed
+from jaxid.training.progress import Reporter
+from jaxid.training.run import census_steps
+
+Record = dict[str, Any]
+Arrays = dict[str, np.ndarray]
+TAILED = 1.5
+"""E |x~|^4 / (E |x~|^2)^2 up to which losses were as predicted, `scripts/death_clock.py`; beyond
+it single examples far out make most of the noise, which strata of many do not show."""
+
+
+def from_moments(
+    problem: Problem, states: TrainState, seeds: list[int], *, bias: bool, rectified: bool,
+    reporter: Reporter,
+) -> tuple[Record, Arrays]:  # fmt: skip
+    """The loss at the end of every epoch and, for ReLU outputs, the deaths before.
+
+    Args:
+      problem: one layer's, under the mean square error.
+      states: initial, stacked; predicted seed by seed.
+      seeds: their numbers.
+      bias: whether the layer has one.
+      rectified: whether outputs are relu(z); else z.
+      reporter: shows progress.
+    """
+    inputs, targets = examples_of(problem)
+    with reporter.task("moments", 1) as task:
+        data = strata(inputs, targets, bias=bias)
+        task.advance(1)
+    n, steps = problem.examples, problem.steps_per_epoch
+    sizes = np.array([min(problem.batch_size, n - at) for at in range(0, n, problem.batch_size)])
+    marks = marked(problem)
+    courses: list[Course] = []
+    with reporter.task("predicting", len(seeds) * int(marks[-1])) as task:
+        for k, seed in enumerate(seeds):
+            at = 0
+
+            def advance(step: int, seed: int = seed) -> None:
+                nonlocal at
+                task.advance(step - at, f"seed {seed}, step {step:,}")
+                at = step
+
+            params = jax.tree.map(np.asarray, one_seed(states, k).params)
+            key = role_key(seed_key(seed), "predicted batches")
+            courses.append(
+                course(data, params, problem.optimizer, sizes, marks, key,
+                       rectified=rectified, advance=advance)
+            )  # fmt: skip
+    ends = np.searchsorted(marks, steps * np.arange(problem.epochs + 1))
+    losses = np.stack([found.loss.mean(axis=1) for found in courses])
+    curve = losses[:, ends].mean(axis=0)
+    tails = tail(inputs, bias)
+    fine = tails <= TAILED and bool(np.isfinite(curve).all())
+    record: Record = {
+        "method": "moments",
+        "curve": curve.tolist(),
+        "sem": None if len(courses) < 2 else sem_by_column(losses[:, ends]).tolist(),
+        "first": float(curve[0]),
+        "last": float(curve[-1]),
+        "in_range": fine,
+        "until": problem.epochs if fine else 0,
+        "why": _why(tails, fine),
+        "tails": tails,
+        "deaths": None,
+    }
+    arrays = {"predicted/curve": curve, "predicted/steps": marks, "predicted/seeds": losses}
+    if rectified:
+        varying = np.ptp(targets, axis=0) > 0
+        dead = np.stack([found.dead(n, varying) for found in courses])
+        fading = np.stack([found.fading(problem.batch_size, varying) for found in courses])
+        record["deaths"] = {
+            "outputs": int(varying.size),
+            "varying": int(varying.sum()),
+            "examples": n,
+            "steps": marks.tolist(),
+            "dead": dead.mean(axis=0).tolist(),
+            "fading": fading.mean(axis=0).tolist(),
+        }
+        last = np.stack([found.activity[-1] for found in courses])
+        arrays |= {
+            "predicted/dead": dead,
+            "predicted/fading": fading,
+            "predicted/probability_dead": np.exp(-n * last).mean(axis=0),
+        }
+    return record, arrays
+
+
+def marked(problem: Problem) -> np.ndarray:
+    """Steps that are kept: those of a census of the first epoch, and every epoch's end."""
+    ends = problem.steps_per_epoch * np.arange(1, problem.epochs + 1)
+    return np.unique(np.concatenate([census_steps(problem.steps_per_epoch), ends]))
+
+
+def tail(inputs: np.ndarray, bias: bool) -> float:
+    """E |x~|^4 / (E |x~|^2)^2: 1 where all inputs are of one size."""
+    size = np.square(np.asarray(inputs, np.float64)).sum(axis=1) + float(bias)
+    return float(np.mean(size**2) / np.mean(size) ** 2)
+
+
+def _why(tails: float, fine: bool) -> str:
+    words = f"the examples' E|x|^4 is {tails:.3g} times (E|x|^2)^2"
+    if fine:
+        return words
+    if tails > TAILED:
+        return f"{words}, above {TAILED:g}: a few far-out examples make most of the noise"
+    return "the predicted loss is not finite"
