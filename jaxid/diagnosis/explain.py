@@ -21,6 +21,7 @@ from jaxid.diagnosis.evidence import Evidence, gather
 from jaxid.diagnosis.final import final_losses, percentage_error
 from jaxid.diagnosis.findings import follow_ups
 from jaxid.diagnosis.first_step import first_step, rate_remedy
+from jaxid.diagnosis.foreseen import foreseen
 from jaxid.diagnosis.points import classify
 from jaxid.diagnosis.prescriptions import Remedy, remedies
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials
@@ -39,6 +40,7 @@ UNFINISHED: dict[str, Any] = {
     "budget": None,
     "points": [],
     "certificate": None,
+    "prediction": {"method": None, "curve": None, "why": "interrupted"},
 }
 """What stands for parts that an interrupt prevented."""
 
@@ -140,6 +142,8 @@ def explain(
         with jax.default_matmul_precision(spec.precision):
             far = first_step(problem, spec.seed_list)
             record["first_step"] = far._asdict()
+            record["prediction"], told = foreseen(spec, runner, history.census, reporter)
+            arrays |= told
             _analyse(plan, runner, history, record, arrays, reporter)
             record["certificate"] = _certificate(problem, history, spec.seed_list, reporter)
         _try(plan, history, rate_remedy(far), trials, reporter)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxid.plot.style import (
+    BLUE,
     CAUSES,
     INK,
     PURPLE,
@@ -58,6 +59,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         last = middle[np.isfinite(middle)]
         if last.size:
             ends.append(End(float(last[-1]), f"{name} {number(float(last[-1]))}", colour))
+    _predicted(axes, arrays, epoch, ends)
     _levels(axes, arrays, ends, float(positive.min()))
     axes.set_xlim(epoch[0] if epoch.size > 1 else 0.5, epoch[-1] if epoch.size > 1 else 1.5)
     plain_numbers(axes.yaxis, (1.0, 2.0, 5.0) if _decades(axes.get_ylim()) < 2 else (1.0,))
@@ -76,6 +78,25 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
             ha="right",
         )
     return figure
+
+
+def _predicted(axes: Axes, arrays: Arrays, epoch: np.ndarray, ends: list[End]) -> None:
+    """What was foreseen of the first seed, at the ends of epochs; its label stays with it where
+    it ends before the run does."""
+    curve = arrays.get("loss/predicted")
+    if curve is None:
+        return
+    shown = np.where(np.isfinite(curve) & (curve > 0), curve, np.nan)[1:]
+    at = np.arange(1, shown.size + 1)
+    if not np.isfinite(shown).any():
+        return
+    axes.plot(at, shown, color=BLUE, linewidth=1.6, linestyle=(0, (1, 1.2)))
+    last = int(np.flatnonzero(np.isfinite(shown))[-1])
+    if at[last] >= epoch[-1]:
+        ends.append(End(float(shown[last]), f"predicted {number(float(shown[last]))}", BLUE))
+    else:
+        note(axes, float(at[last]), float(shown[last]), " predicted", BLUE,
+             coordinates="data", va="bottom")  # fmt: skip
 
 
 def _decades(limits: tuple[float, float]) -> float:
@@ -129,6 +150,12 @@ def caption(record: Record, arrays: Arrays) -> str:
         "Loss after each epoch on a logarithmic axis: a straight fall is steady progress, a flat "
         "line is none."
     )
+    if "loss/predicted" in arrays:
+        text += (
+            " Dotted: what the first seed was predicted to do before its first step, on the whole "
+            "training set at the end of each epoch; the run's train loss is the mean over the "
+            "epoch's batches, and so lags."
+        )
     if not budget:
         return text
     text += (

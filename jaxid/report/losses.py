@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from jaxid.report.content import Record, Row, Section, Table
-from jaxid.wording import NONE, joined, label, number, percent, plus_minus
+from jaxid.wording import NONE, counted, joined, label, number, percent, plus_minus
 
 MEASURES = (
     ("train_loss", "training loss, mean over the last epoch's batches"),
@@ -43,6 +43,7 @@ def outcome(record: Record, full: bool) -> Section:
     if rows:
         columns = ("", ">mean", ">std. error", ">one more run (95 %)")
         section.tables.append(Table(columns, rows))
+    section.texts += _foreseen(record.get("prediction"))
     reasons = [f for f in final.values() if f.get("reason") or f.get("sem_reason")]
     if any(_reaches_below_zero(f) for name, f in final.items() if name != "generalisation_gap"):
         section.notes.append(
@@ -58,6 +59,29 @@ def outcome(record: Record, full: bool) -> Section:
         more = f" and {len(bad) - 6} more" if len(bad) > 6 else ""
         section.texts.append(f"Blew up (loss no longer finite): {shown}{more}.")
     return section
+
+
+MEANS = {
+    "modes": "from second and fourth moments of the data",
+    "moments": "from moments of the data and the optimizer's update rule",
+    "linearised": "from the network linearised at its first parameters",
+}
+
+
+def _foreseen(found: Record | None) -> list[str]:
+    """What was predicted before the first step, and what came of it."""
+    if not found or found["curve"] is None:
+        return []
+    told = (
+        f"Before the first step, {MEANS[found['method']]}, the loss of seed {found['seed']} on the "
+        f"training set after {counted(found['epochs'], 'epoch')} was predicted to be "
+        f"{number(found['predicted'])}"
+    )
+    if found["measured"] is not None:
+        told += f"; it was {number(found['measured'])}"
+    if not found["in_range"]:
+        told += f". That is out of the prediction's range: {found['why']}"
+    return [told + "."]
 
 
 def _reaches_below_zero(found: Record) -> bool:

@@ -78,6 +78,8 @@ def course(
       A `Course` at the marks.
     """
     leaves, structure = jax.tree.flatten(params)
+    # Copies: the steps below consume them, and the caller keeps its own.
+    leaves = [jnp.array(leaf) for leaf in leaves]
     state = (tuple(leaves), optimizer.init(params))
     batches, found, at = jnp.asarray(sizes, jnp.float32), [], 0
     for mark in np.asarray(marks, int):

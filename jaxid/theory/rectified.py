@@ -7,7 +7,7 @@ With u = (z - mu) / s and t = mu / s everything that is needed is a moment of a 
   E[1] = Phi(t),  E[u] = phi(t),  E[u^2] = Phi(t) - t phi(t)     (over z > 0),
 
 the expected gradient (2 / m) E[(z - v) x~; z > 0] among them, x~ being regressed on v and z.
-A batch adds to that: how many of its examples are active (Poisson), their summed residuals (a
+A batch adds to that: how many of its examples are active, their summed residuals (a
 gamma variable where all residuals have one sign, which they have where v <= 0 < z), and what
 of x~ is not explained. A sum of terms r x~_i with r > 0 can't lie below r low_i, so there the
 noise is log-normal about that, with the right mean and variance: with few examples active this
@@ -156,19 +156,35 @@ def drawn_gradient(
     signed = (data.values <= 0) if rectified else jnp.zeros(data.values.shape, bool)
     signed = signed.astype(w.dtype)
     one, other = group(data, found, signed), group(data, found, 1 - signed)
-    count = jax.random.poisson(keys[1], batch * one.share).astype(w.dtype)
+    count, further = _counts(keys[1], keys[3], batch, one.share, other.share)
     shape = jnp.square(one.residual) / one.spread
     summed = jax.random.gamma(keys[2], jnp.maximum(shape * count, 1e-3)) / shape * one.residual
     # Without any, the gamma draw of almost no shape is no number to keep.
     gradient = _one_sign(data, found, w, one, count, jnp.where(count > 0, summed, 0.0), unexplained)
-    count = jax.random.poisson(keys[3], batch * other.share).astype(w.dtype)
-    noise = jax.random.normal(keys[4], count.shape)
-    summed = count * other.residual + jnp.sqrt(count * other.spread) * noise
-    free = _assembled(data, found, w, other, count, summed)
+    noise = jax.random.normal(keys[4], further.shape)
+    summed = further * other.residual + jnp.sqrt(further * other.spread) * noise
+    free = _assembled(data, found, w, other, further, summed)
     # Another output's draw: one that is independent of this output's first.
     others = jnp.roll(unexplained, 1, axis=1)
-    free += jnp.sqrt((count * other.square).sum(axis=0))[None] * others
+    free += jnp.sqrt((further * other.square).sum(axis=0))[None] * others
     return 2.0 / (m * batch) * (gradient + free), found
+
+
+def _counts(key: Key, other: Key, batch: Array, one: Array, two: Array) -> tuple[Array, Array]:
+    """How many examples of a batch are active in each part, for two groups of shares (k, m).
+
+    Poisson, and then scaled so that an output's total has the variance b a (1 - a) of a batch
+    of exactly b examples; where few are active nothing changes.
+    """
+    counts = [
+        jax.random.poisson(key, batch * one).astype(one.dtype),
+        jax.random.poisson(other, batch * two).astype(one.dtype),
+    ]
+    total = (counts[0] + counts[1]).sum(axis=0)
+    share = (one + two).sum(axis=0)
+    wanted = batch * share + (total - batch * share) * jnp.sqrt(jnp.maximum(1 - share, 0.0))
+    scale = jnp.where(total > 0, wanted / jnp.where(total > 0, total, 1.0), 0.0)[None]
+    return counts[0] * scale, counts[1] * scale
 
 
 def _assembled(
