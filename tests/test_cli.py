@@ -395,7 +395,8 @@ def test_spectrum_refuses_what_cannot_be(refused, tmp_path):
 
 def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     out = tmp_path / "out"
-    argv = ["predict", "--epochs", "3", "--seeds", "2", "--share", "0.2", "--loss", "5.0"]
+    linear = ["--output-activation", "linear", "--optimizer", "sgd"]
+    argv = ["predict", *linear, "--epochs", "3", "--seeds", "2", "--share", "0.2", "--loss", "5.0"]
     assert cli.main([*argv, "--out", str(out)]) == 0
     record = json.loads((out / "prediction.json").read_text())
     assert (out / "prediction.npz").is_file()
@@ -410,12 +411,36 @@ def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     assert json.loads((alone / "prediction.json").read_text())["measured"] is None
 
 
+def test_predict_tells_the_deaths_of_the_questions_network(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["predict", "--epochs", "2", "--seeds", "2", "--out", str(out)]) == 0
+    record = json.loads((out / "prediction.json").read_text())
+    steps = record["prediction"]["deaths"]["steps"]
+    assert steps == record["measured"]["dead_steps"] and len(record["measured"]["dead"]) == len(
+        steps
+    )
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert {"predicted_loss.png", "deaths.png"} <= figures
+    printed = capsys.readouterr().out
+    assert "dead on all 1,500 examples" in printed and "fading" in printed
+
+
+def test_predict_takes_a_problem_of_ones_own(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(MINE_CERTIFIED)
+    out = tmp_path / "out"
+    assert cli.main(["predict", f"{file}:problem", "--seeds", "1", "--out", str(out)]) == 0
+    record = json.loads((out / "prediction.json").read_text())
+    assert record["prediction"]["curve"] is None and record["measured"] is not None
+    assert record["problem"] == {"file": "mine.py:problem"}
+    assert "No curve is predicted" in capsys.readouterr().out
+
+
 def test_predict_refuses_what_it_cannot_say(refused):
-    refused(["predict", "--depth", "2"], "--depth is 2")
-    refused(["predict", "--output-activation", "relu"], "--output-activation")
-    refused(["predict", "--optimizer", "adam"], "divides")
+    refused(["predict", "--share", "0.3"], "--share", "--output-activation linear")
     refused(["predict", "--share", "0"], "--share is 0")
     refused(["predict", "--loss", "-1"], "--loss")
+    refused(["predict", "--checkpoint", "somewhere"], "--checkpoint is trained already")
 
 
 MINE_CERTIFIED = """

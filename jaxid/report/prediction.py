@@ -37,7 +37,12 @@ def print_prediction(record: dict[str, Any]) -> None:
         console.print(_curve(found, measured))
         console.print()
     if found.get("deaths"):
-        console.print(_deaths(found["deaths"], measured))
+        told = found["deaths"]
+        console.print(
+            f"Of {told['varying']:,} outputs whose target varies, dead on all "
+            f"{told['examples']:,} examples:"
+        )
+        console.print(_deaths(told, measured))
         console.print()
     for reach in found.get("reach", ()):
         console.print(f"a loss of {number(reach['loss'])} needs {_needs(reach)}")
@@ -103,8 +108,7 @@ def _curve(found: dict[str, Any], measured: dict[str, Any] | None) -> Table:
 
 
 def _deaths(told: dict[str, Any], measured: dict[str, Any] | None) -> Table:
-    title = f"outputs dead on all {told['examples']:,} examples, of {told['varying']:,} that vary"
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     seen = None if measured is None else measured["dead"]
     for name in ("step", "predicted", *(["measured"] if seen else []), "fading"):
         table.add_column(name, justify="right")

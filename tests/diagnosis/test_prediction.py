@@ -7,42 +7,48 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import nnx
 
+from jaxid import Problem
 from jaxid.commands.predict import trained
-from jaxid.diagnosis.prediction import (
-    check_linear,
-    predict,
-    quadratic_of,
-    stable_rate,
-    start_squares,
-)
-from jaxid.errors import InputError
+from jaxid.diagnosis.foreseen import foreseen
+from jaxid.diagnosis.predicted_modes import quadratic_of, stable_rate
+from jaxid.diagnosis.prediction import method_of, predict
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.nets.adapters import Model
 from jaxid.training.progress import SILENT
+from jaxid.training.run import Runner
 
 SEEDS = 4
 LINEAR = {"output_activation": "linear", "optimizer": "sgd", "seeds": SEEDS, "epochs": 6}
+RELU = {"seeds": SEEDS, "epochs": 4}
+
+
+def resolved(**choices):
+    spec = IdentitySpec(**choices)
+    dataset = load_data(spec)
+    spec = spec.resolved(dataset)
+    return spec, build_problem(spec, dataset), dataset
 
 
 def made(share=0.3, **choices):
-    """(spec, problem, quadratic, limit) of digits at a share of the largest stable rate."""
-    spec = IdentitySpec(**(LINEAR | choices))
-    dataset = load_data(spec)
-    spec = spec.resolved(dataset)
-    problem = build_problem(spec, dataset)
-    quadratic = quadratic_of(spec, problem)
+    """(spec, problem, moments) of a linear layer at a share of the largest stable rate."""
+    spec, problem, dataset = resolved(**(LINEAR | choices))
+    quadratic = quadratic_of(problem, bias=spec.use_bias)
     limit = stable_rate(quadratic, problem)
     rate = share * limit.value * (1 - spec.momentum)
     spec = dataclasses.replace(spec, learning_rate=rate)
-    return spec, build_problem(spec, dataset), quadratic, limit
+    return spec, build_problem(spec, dataset), (quadratic, limit)
 
 
-def predicted(spec, problem, quadratic, limit, wanted=()):
+def told(spec, problem, moments=None, wanted=()):
+    """(record, runner)."""
     runner = build_runner(spec, problem)
-    squares = start_squares(quadratic, runner.init(spec.seed_list), spec.seeds)
-    return predict(problem, quadratic, limit, squares, wanted), runner
+    states = runner.init(spec.seed_list)
+    record, _ = predict(spec, problem, states, spec.seed_list, wanted, SILENT, moments=moments)
+    return record, runner
 
 
 @pytest.mark.parametrize(
@@ -56,19 +62,37 @@ def predicted(spec, problem, quadratic, limit, wanted=()):
     ],
     ids=str,
 )
-def test_digits_are_learned_as_predicted(choices):
-    spec, problem, quadratic, limit = made(**choices)
-    (record, _), runner = predicted(spec, problem, quadratic, limit)
-    found = trained(runner, spec.seed_list, SILENT)
+def test_a_linear_layer_learns_digits_as_predicted(choices):
+    spec, problem, moments = made(**choices)
+    record, runner = told(spec, problem, moments)
+    found = trained(runner, spec.seed_list, SILENT).loss
     measured, sem = found.mean(axis=0), found.std(axis=0, ddof=1) / SEEDS**0.5
-    assert record["stability"]["in_range"]
+    assert record["method"] == "modes" and record["in_range"]
     # Where one error is shared by all outputs, seeds scatter by their batches' order.
     assert np.all(np.abs(record["curve"] - measured) <= 0.02 * measured + 3 * sem)
     assert np.all(sem[1:] < 0.05 * measured[1:])
 
 
-def test_nothing_of_the_network_is_evaluated():
-    spec, problem, *_ = made()
+def test_the_questions_network_learns_digits_as_predicted_and_loses_outputs_so():
+    spec, problem, _ = resolved(**RELU)
+    record, runner = told(spec, problem)
+    found = trained(runner, spec.seed_list, SILENT)
+    assert record["method"] == "moments" and record["in_range"]
+    measured, sem = found.loss.mean(axis=0), found.loss.std(axis=0, ddof=1) / SEEDS**0.5
+    assert np.all(np.abs(record["curve"] - measured) <= 0.06 * measured + 3 * sem)
+    deaths = record["deaths"]
+    assert deaths["varying"] == 61 and deaths["steps"] == found.steps.tolist()
+    # Dead at birth is seen at once; those on the way are more than are dead by then.
+    assert abs(deaths["dead"][0] - found.dead[:, 0].mean()) < 1
+    assert found.dead[:, -1].mean() < deaths["expected"] == deaths["fading"][-1]
+    # RMSprop's steps do not grow with the gradient.
+    assert record["optimizer"]["degree"]["value"] == pytest.approx(0, abs=1e-6)
+    assert record["optimizer"]["first_steps"][0] == pytest.approx(1e-3 / 0.1**0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("which", ["modes", "moments"])
+def test_nothing_of_the_network_is_evaluated(which):
+    spec, problem, _ = made() if which == "modes" else resolved(**(RELU | {"epochs": 1}))
     calls = []
 
     def counted(params, x):
@@ -77,44 +101,87 @@ def test_nothing_of_the_network_is_evaluated():
 
     net = problem.net
     watched = dataclasses.replace(problem, model=Model(net.init, counted))
-    quadratic = quadratic_of(spec, watched)
-    predicted(spec, watched, quadratic, stable_rate(quadratic, watched))
-    assert calls == []
+    record, _ = told(spec, watched)
+    assert calls == [] and record["method"] == which
     # The counter does count.
     watched.net.apply(problem.init(jax.random.key(0)), jnp.zeros((1, 64)))
     assert calls
 
 
 def test_beyond_its_range_it_says_so_before_anyone_compares():
-    spec, problem, quadratic, limit = made(0.9, scaling="standardized")
-    (record, _), _ = predicted(spec, problem, quadratic, limit)
-    assert not record["stability"]["in_range"] and "correlated" in record["stability"]["why"]
-    spec, problem, quadratic, limit = made(1.5, scaling="standardized")
-    (record, _), _ = predicted(spec, problem, quadratic, limit)
-    assert "far out" in record["stability"]["why"]
-    spec, problem, quadratic, limit = made(1.1)
-    (record, _), _ = predicted(spec, problem, quadratic, limit)
-    assert "largest curvature" in record["stability"]["why"]
+    cases = [
+        ({"scaling": "standardized"}, 0.9, "correlated"),
+        ({"scaling": "standardized"}, 1.5, "far out"),
+        ({}, 1.1, "largest curvature"),
+    ]
+    for choices, share, word in cases:
+        record, _ = told(*made(share, **choices))
+        assert not record["in_range"] and word in record["why"] and record["until"] == 0
+    tailed = {"scaling": "standardized", "output_activation": "linear", "epochs": 1}
+    spec, problem, _ = resolved(**tailed)
+    record, _ = told(spec, problem)
+    assert record["method"] == "moments" and not record["in_range"] and "far-out" in record["why"]
 
 
 def test_a_loss_that_is_asked_for_and_one_below_the_floor():
-    spec, problem, quadratic, limit = made(input_scaling="standardized", use_bias=False)
-    (record, _), _ = predicted(spec, problem, quadratic, limit, (1e-3, 1e9))
+    spec, problem, moments = made(input_scaling="standardized", use_bias=False)
+    record, _ = told(spec, problem, moments, (1e-3, 1e9))
     below, above = record["reach"]
-    assert quadratic.floor > 1e-3 and below["epochs"] is None and above["epochs"] == 0
+    assert moments[0].floor > 1e-3 and below["epochs"] is None and above["epochs"] == 0
+
+
+def test_where_nothing_is_predicted_the_reason_is_told_and_the_first_steps_are():
+    spec, problem, _ = resolved(depth=3, epochs=1, seeds=1)
+    record, _ = told(spec, problem)
+    assert record["curve"] is None and "divides" in record["why"]
+    assert record["optimizer"]["half_step_gradient"]["value"] == pytest.approx(1e-7, rel=0.01)
+    # Mean squares of pre-activations halve from layer to layer: glorot, ReLU, equal widths.
+    forward = record["signal"]["forward"]
+    assert np.allclose(np.divide(forward[1:], forward[:-1]), 0.5)
+
+
+def mine(**choices):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 5)).astype(np.float32)
+    settings = {"optimizer": optax.sgd(0.02), "batch_size": 50, "epochs": 4} | choices
+    return Problem(
+        model=lambda rngs: nnx.Sequential(
+            nnx.Linear(5, 300, rngs=rngs), jnp.tanh, nnx.Linear(300, 2, rngs=rngs)
+        ),
+        train=(x, x[:, :2] * x[:, 2:4]),
+        **settings,
+    )
+
+
+def test_a_problem_of_ones_own_is_predicted_by_its_linearisation():
+    problem = mine()
+    runner = Runner(problem)
+    record, _ = predict(None, problem, runner.init([0, 1]), [0, 1], (), SILENT)
+    found = trained(runner, [0, 1], SILENT)
+    assert record["method"] == "linearised" and record["in_range"] and found.dead is None
+    assert np.allclose(record["curve"], found.loss.mean(axis=0), rtol=0.03)
+    assert 0 < record["share_of_stable"]["value"] < 1
 
 
 @pytest.mark.parametrize(
     ("choices", "word"),
-    [({"depth": 2}, "--depth"), ({"output_activation": "relu"}, "--output-activation"),
-     ({"residual": True}, "--residual")],
+    [({"optimizer": optax.adam(1e-3)}, "divides"),
+     ({"loss": lambda f, y: jnp.abs(f - y).mean(axis=1)}, "mse"),
+     ({"optimizer": optax.sgd(optax.linear_schedule(0.1, 0.01, 20))}, "rate changes")],
 )  # fmt: skip
-def test_what_has_no_prediction_yet_is_refused_by_its_flag(choices, word):
-    with pytest.raises(InputError, match=word):
-        check_linear(IdentitySpec(**(LINEAR | choices)))
+def test_problems_without_a_prediction_say_why(choices, word):
+    method, why = method_of(None, mine(**choices))
+    assert method is None and word in why
 
 
-def test_an_optimizer_that_divides_by_its_gradients_is_refused():
-    spec, problem, quadratic, limit = made(optimizer="adam")
-    with pytest.raises(InputError, match="divides"):
-        predicted(spec, problem, quadratic, limit)
+def test_explain_tells_it_where_that_is_quick():
+    spec, problem, _ = resolved(seeds=1, epochs=2)
+    runner = build_runner(spec, problem)
+    history = runner.train(spec.seed_list, census=True)
+    record, arrays = foreseen(spec, runner, history.census, SILENT)
+    assert record["epochs"] == 2 and arrays["loss/predicted"].shape == (3,)
+    assert record["measured"] == pytest.approx(float(history.train_end.loss[0]))
+    assert abs(record["predicted"] / record["measured"] - 1) < 0.1
+    wide = dataclasses.replace(problem, train=(np.zeros((40, 784), np.uint8), None), test=None)
+    record, arrays = foreseen(spec, Runner(wide), None, SILENT)
+    assert record["curve"] is None and "minutes" in record["why"] and arrays == {}

@@ -12,9 +12,9 @@ from jaxid.data import digits
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 
-D, BATCH, STEPS = 64, 32, 188
+D, BATCH, STEPS = 64, 32, 940
 RMSPROP = optax.rmsprop(1e-3, decay=0.9, eps=1e-7, eps_in_sqrt=False)
-MARKS = np.array([0, 10, 47, 94, STEPS])
+MARKS = np.array([0, 10, 47, 188, STEPS])
 SIZES = np.full(47, BATCH)
 
 
@@ -50,7 +50,7 @@ def trained(optimizer, x, params, seed):
 
     every = jnp.arange(len(x))
     rng = np.random.default_rng(seed)
-    orders = np.concatenate([rng.permutation(len(x))[: 46 * BATCH] for _ in range(5)])
+    orders = np.concatenate([rng.permutation(len(x))[: 46 * BATCH] for _ in range(21)])
     rows = jnp.asarray(orders[: STEPS * BATCH].reshape(STEPS, BATCH))
     _, seen = jax.jit(lambda p: jax.lax.scan(step, (p, optimizer.init(p)), rows))(params)
     at = [params] + [jax.tree.map(lambda leaf, k=k: leaf[k - 1], seen) for k in MARKS[1:]]
@@ -61,8 +61,8 @@ def trained(optimizer, x, params, seed):
 
 @pytest.mark.parametrize(
     ("optimizer", "within"),
-    [(RMSPROP, 0.06), (optax.adam(1e-3), 0.06), (optax.sgd(2e-3), 0.06)],
-    ids=["rmsprop", "adam", "sgd"],
+    [(RMSPROP, 0.1), (optax.sgd(2e-3), 0.15)],
+    ids=["rmsprop", "sgd"],
 )
 def test_the_loss_is_foreseen_seed_by_seed(pixels, moments, optimizer, within):
     told, seen = [], []
@@ -74,18 +74,21 @@ def test_the_loss_is_foreseen_seed_by_seed(pixels, moments, optimizer, within):
     assert np.all(np.abs(np.mean(told, axis=0) / np.mean(seen, axis=0) - 1) < within)
 
 
-def test_outputs_that_fade_are_those_that_die(pixels, moments):
-    params = start(0)
-    found = course(moments, params, RMSPROP, SIZES, MARKS, jax.random.key(0))
-    _, dead = trained(RMSPROP, pixels, params, 0)
+def test_as_many_outputs_fade_as_die_and_mostly_the_same(pixels, moments):
     varying = np.ptp(pixels, axis=0) > 0
-    fading = found.activity[-1] * BATCH < 1
-    died = dead[-1] & varying
-    assert died.sum() >= 5
-    # All that died by then were told to be on the way, and the rest mostly not.
-    assert np.mean(fading[died]) > 0.9
-    assert found.fading(BATCH, varying)[-1] < 2.5 * died.sum()
-    assert dead[0].sum() <= found.fading(BATCH, varying)[0] < found.fading(BATCH, varying)[-1]
+    told, seen = [], []
+    for seed in range(3):
+        params = start(seed)
+        found = course(moments, params, RMSPROP, SIZES, MARKS, jax.random.key(seed))
+        told.append((found.activity * BATCH < 1) & varying)
+        seen.append(trained(RMSPROP, pixels, params, seed)[1] & varying)
+        assert np.array_equal(told[-1].sum(axis=1), found.fading(BATCH, varying))
+    told, seen = np.stack(told), np.stack(seen)
+    # Luck of single batches decides about some: 15 % in number, four fifths by name.
+    assert abs(told[:, -1].sum() / seen[:, -1].sum() - 1) < 0.15
+    assert (told & seen)[:, -1].sum() > 0.8 * seen[:, -1].sum()
+    # Before the first step few are told, and few are dead.
+    assert seen[:, 0].sum() < told[:, 0].sum() < 0.5 * told[:, -1].sum()
 
 
 def test_marks_change_nothing(moments):
