@@ -130,6 +130,14 @@ def _rest(found: dict[str, Any]) -> list[str]:
             "fading: active on less than one example of a batch on average. Expected to be dead in "
             f"the end: {number(round(told['expected'], 1))}."
         ]
+    resting = found.get("resting")
+    if resting and resting["loss"]["value"] is not None:
+        value, share = resting["loss"]["value"], resting["coherent_share"]
+        known = "" if resting["loss"]["converged"] else ", at most"
+        return [
+            f"In the end it comes to rest at about {number(value)}{known}: the steps do not shrink "
+            f"with the gradient. {percent(share)} of that is a shift common to all examples."
+        ]
     if found["method"] != "modes":
         return []
     floor = found["floor"]
