@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxid.commands.output import check_out, write_numbers
+from jaxid.commands.output import check_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.diagnosis.certification import certify_regions, error_network, predicted_seconds
 from jaxid.diagnosis.family_verdict import family_record
@@ -82,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
         "The identity problem's network is trained first, or taken from a checkpoint; for a "
         "Problem of your own the target is the identity or --target."
     )
-    own, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    own, rest = named_first(argv)
     options = parse(CertifyOptions, rest, "jaxid certify", description)
     target = None if options.target is None else load_function(options.target)
     check_out(options.out, options.overwrite)
@@ -93,15 +93,9 @@ def run(argv: Sequence[str]) -> int:
     record, arrays = measure(options, subject, target, notes, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(subject.seeds[:1], started, seconds)}
-    write_numbers(record, arrays, options.out, "certificate")
-    drawn = draw_certificate(record, arrays, options.out / "figures")
-    print_certificate(record)
-    if record["interrupted"]:
-        what = f"interrupted ({record['interrupted']}); what was finished is written"
-        notes.print(what, highlight=False, style="dim")
-    figures = f"   figures: {options.out / 'figures'}" if drawn else ""
-    print(f"\ndata: {options.out / 'certificate.json'}, .npz{figures}")
-    return 130 if record["interrupted"] else 0
+    return finish(
+        record, arrays, options.out, "certificate", draw_certificate, print_certificate, notes
+    )
 
 
 def measure(

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from jaxid.commands.output import check_out, write_numbers
+from jaxid.commands.output import check_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.diagnosis.evidence import constant_targets
 from jaxid.diagnosis.prediction import method_of, moments_of, predict
@@ -65,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         "the initialisation and the optimizer's update rule, before a step is taken; then the "
         "run itself beside it. For the identity problem, or a Problem of your own."
     )
-    own, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    own, rest = named_first(argv)
     options = parse(PredictOptions, rest, "jaxid predict", description)
     check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
@@ -75,15 +75,9 @@ def run(argv: Sequence[str]) -> int:
     record, arrays = measure(options, subject, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(subject.seeds, started, seconds)}
-    write_numbers(record, arrays, options.out, "prediction")
-    drawn = draw_prediction(record, arrays, options.out / "figures")
-    print_prediction(record)
-    if record["interrupted"]:
-        what = f"interrupted ({record['interrupted']}); what was finished is written"
-        notes.print(what, highlight=False, style="dim")
-    figures = f"   figures: {options.out / 'figures'}" if drawn else ""
-    print(f"\ndata: {options.out / 'prediction.json'}, .npz{figures}")
-    return 130 if record["interrupted"] else 0
+    return finish(
+        record, arrays, options.out, "prediction", draw_prediction, print_prediction, notes
+    )
 
 
 def measure(

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxid import trees
-from jaxid.commands.output import check_out, write_numbers
+from jaxid.commands.output import check_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
@@ -95,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
         "density, traces, effective condition number, what the optimizer sees of it, each "
         "layer's block; with --along also on the way through training."
     )
-    target, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    target, rest = named_first(argv)
     options = parse(SpectrumOptions, rest, "jaxid spectrum", description)
     check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
@@ -106,14 +106,7 @@ def run(argv: Sequence[str]) -> int:
     record, arrays = measure(options, subject, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(subject.seeds, started, seconds)}
-    write_numbers(record, arrays, options.out, "spectrum")
-    draw_curvature(record, arrays, options.out / "figures")
-    print_curvature(record)
-    if record["interrupted"]:
-        what = f"interrupted ({record['interrupted']}); what was finished is written"
-        notes.print(what, highlight=False, style="dim")
-    print(f"\ndata: {options.out / 'spectrum.json'}   figures: {options.out / 'figures'}")
-    return 130 if record["interrupted"] else 0
+    return finish(record, arrays, options.out, "spectrum", draw_curvature, print_curvature, notes)
 
 
 def measure(
