@@ -4,8 +4,11 @@ Claim: which outputs of the question's network stop firing, and when, follows fr
 covariances of its inputs (by size of the image), each pixel's histogram, the initial weights and
 the optimizer's update rule: no gradient of the network is taken.
 Command: python scripts/death_clock.py
-Expected: see the committed figure.
-Runtime: 20 minutes on 2 cores.
+Expected: 300 of 717 outputs are told to die, 307 do. Over ten thousand images 8, 62, 208, 263 dead
+are predicted after 50, 100, 200, 400 steps, 6, 48, 225, 302 counted (an independent run: 7, 53,
+220, 292). Over all sixty thousand 1, 11, 91, 184 and 1, 3, 79, 232: the last active examples are
+foreseen worst. Loss after 100 steps, one and three epochs 1,047, 389, 258; 1,117, 435, 255 came.
+Runtime: 14 minutes on 2 cores busy with other work.
 
 Dead: active on no example. That depends on how many examples are looked at, so counts are given
 over all sixty thousand training images and over the first ten thousand. Fading: active on less
@@ -202,6 +205,7 @@ def draw(record: common.Record) -> Figure:
     for (kind, name), colour in zip(kinds, common.COLOURS, strict=False):
         curves(left, record, kind, colour, name)
     left.set_ylabel(f"outputs of {record['varying']} that are active")
+    left.set_ylim(0, 1.4 * max(max(row) for row in record["measured"]["fading"]))
     left.legend(loc="upper left", fontsize=8)
     curves(middle, record, "loss", common.COLOURS[3], "")
     middle.set_yscale("log")
