@@ -142,10 +142,10 @@ def explain(
         with jax.default_matmul_precision(spec.precision):
             far = first_step(problem, spec.seed_list)
             record["first_step"] = far._asdict()
-            record["prediction"], told = foreseen(spec, runner, history.census, reporter)
-            arrays |= told
             _analyse(plan, runner, history, record, arrays, reporter)
             record["certificate"] = _certificate(problem, history, spec.seed_list, reporter)
+            record["prediction"], told = foreseen(spec, runner, history.census, reporter)
+            arrays |= told
         _try(plan, history, rate_remedy(far), trials, reporter)
     except KeyboardInterrupt:
         # Hours of training are not thrown away: what is finished is concluded from.
