@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxid.nets.mlp import layer_params
 from jaxid.problem import Problem
-from jaxid.theory.batch_noise import largest_stable_rate, losses
+from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
 from jaxid.theory.chains import Chain
 from jaxid.theory.least_squares import Quadratic, linear_layer
 from jaxid.theory.reach import steps_of_modes, steps_to_reach
@@ -26,6 +26,8 @@ Arrays = dict[str, np.ndarray]
 CLOSE = 0.4
 """Share of the largest stable rate up to which predictions were within 2 % of what was measured
 (`scripts/predicted_vs_measured.py`); above it errors of modes are no longer uncorrelated."""
+SMALL, TOLERATED = 130, 0.02
+"""Directions up to which the closure's error is computed, and how large it may be."""
 SHARES = (0.5, 0.1, 0.01, 1e-3, 1e-4)
 """Losses that are asked for by default, over the first one."""
 
@@ -49,9 +51,14 @@ def stable_rate(quadratic: Quadratic, problem: Problem) -> Estimate:
     return largest_stable_rate(quadratic, inputs, min(problem.batch_size, problem.examples))
 
 
+def start_errors(quadratic: Quadratic, states: TrainState, seeds: int) -> np.ndarray:
+    """(seeds, p, m): each seed's initial error in each mode and output."""
+    return np.stack([quadratic.errors(_weights(one_seed(states, k).params)) for k in range(seeds)])
+
+
 def start_squares(quadratic: Quadratic, states: TrainState, seeds: int) -> np.ndarray:
-    """(seeds, p): each seed's initial error in each mode, squared, summed over outputs."""
-    return np.stack([quadratic.squares(_weights(one_seed(states, k).params)) for k in range(seeds)])
+    """(seeds, p): the same squared, summed over outputs."""
+    return np.square(start_errors(quadratic, states, seeds)).sum(axis=2)
 
 
 def from_modes(
@@ -59,7 +66,7 @@ def from_modes(
     chain: Chain,
     quadratic: Quadratic,
     limit: Estimate | None,
-    squares: np.ndarray,
+    errors: np.ndarray,
     wanted: tuple[float, ...],
 ) -> tuple[Record, Arrays]:
     """The loss at the end of every epoch, how long losses take, where it stops.
@@ -68,10 +75,10 @@ def from_modes(
       problem: its batch size and epochs.
       chain: its optimizer.
       quadratic, limit: from `quadratic_of` and `stable_rate`; None where that takes too long.
-      squares: from `start_squares`.
+      errors: from `start_errors`.
       wanted: losses to reach; shares of the first one, `SHARES`, if empty.
     """
-    mean = squares.mean(axis=0)
+    mean = np.square(errors).sum(axis=2).mean(axis=0)
     curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
     factors = chain.factors(quadratic.curvatures)
     steps = problem.steps_per_epoch * np.arange(problem.epochs + 1)
@@ -80,6 +87,15 @@ def from_modes(
     first = float(quadratic.loss(mean))
     asked = wanted or tuple(share * first for share in SHARES)
     stability = _stability(chain, quadratic, limit)
+    off = closure_error(problem, chain, quadratic, errors)
+    until = problem.epochs if stability["in_range"] else 0
+    why = stability["why"]
+    if off is not None and (stability["share"] or 0.0) < 1:
+        beyond = np.flatnonzero(~(off <= TOLERATED))
+        until = int(beyond[0]) - 1 if beyond.size else problem.epochs
+        why = f"taking modes as uncorrelated costs {100 * off[until]:.2g} % by epoch {until}"
+        if beyond.size:
+            why += f" and {100 * off[until + 1]:.2g} % by the next"
     record = {
         "method": "modes",
         "curve": curve.tolist(),
@@ -87,9 +103,10 @@ def from_modes(
         "first": first,
         "floor": quadratic.floor,
         "last": float(curve[-1]),
-        "in_range": stability["in_range"],
-        "until": problem.epochs if stability["in_range"] else 0,
-        "why": stability["why"],
+        "in_range": until >= problem.epochs,
+        "until": until,
+        "why": why,
+        "closure_error": None if off is None else off.tolist(),
         "stability": stability,
         "reach": [
             {"loss": loss, "epochs": _epochs(problem, excess, factors, loss - quadratic.floor)}
@@ -105,6 +122,37 @@ def from_modes(
         "modes/epochs": steps_of_modes(factors[alive]) / problem.steps_per_epoch,
     }
     return record, arrays
+
+
+def closure_error(
+    problem: Problem, chain: Chain, quadratic: Quadratic, errors: np.ndarray
+) -> np.ndarray | None:
+    """What taking modes as uncorrelated does to the loss, relative, (epochs + 1,).
+
+    Against `exact_losses`, which keeps every correlation: for plain SGD, batches of one size
+    drawn independently. None with momentum and for more than `SMALL` directions.
+    """
+    p = quadratic.curvatures.size
+    if chain.still.shape != (1, 1) or p > SMALL:
+        return None
+    inputs, targets = examples_of(problem)
+    x = np.asarray(inputs, np.float64)
+    if p > x.shape[1]:
+        x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    modes = x @ quadratic.vectors
+    seeds = len(errors)
+    residuals = np.tile(targets - modes @ quadratic.solution, (1, seeds)) / seeds**0.5
+    # Outputs of all seeds side by side, so that sums over them are means over seeds.
+    beside = np.concatenate(list(errors), axis=1) / seeds**0.5
+    steps, batch = problem.steps_per_epoch, problem.batch_size
+    rate = -float(chain.slope[0, 0])
+    last = steps * problem.epochs
+    exact = exact_losses(quadratic, modes, residuals, beside, rate, batch, last)[::steps]
+    squares = np.square(beside).sum(axis=1)
+    closed = losses(quadratic, squares, chain, batch, problem.epochs, reshuffled=False)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off: np.ndarray = np.abs(exact / closed - 1)
+    return np.where(np.isfinite(off), off, np.inf)
 
 
 def _weights(params: Any) -> np.ndarray:

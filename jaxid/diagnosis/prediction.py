@@ -23,7 +23,7 @@ from jaxid.diagnosis.predicted_modes import (
     from_modes,
     quadratic_of,
     stable_rate,
-    start_squares,
+    start_errors,
 )
 from jaxid.diagnosis.predicted_moments import from_moments
 from jaxid.experiment import IdentitySpec
@@ -114,8 +114,8 @@ def predict(
         assert chain is not None
         if moments is None:
             moments = moments_of(problem, bias=spec.use_bias, reporter=reporter)
-        squares = start_squares(moments[0], states, len(seeds))
-        record, arrays = from_modes(problem, chain, *moments, squares, wanted)
+        errors = start_errors(moments[0], states, len(seeds))
+        record, arrays = from_modes(problem, chain, *moments, errors, wanted)
     elif method == "moments":
         assert spec is not None
         record, arrays = from_moments(

@@ -58,8 +58,7 @@ def losses(
       reshuffled: whether each epoch uses every example once; else batches are independent.
     """
     n = quadratic.examples
-    sizes = [min(batch, n - start) for start in range(0, n, batch)]
-    shares = np.array([(n - b) / (max(n - 1, 1) * b) for b in sizes])
+    shares = _shares(n, batch)
     with float64():
         held = [jnp.asarray(part) for part in (quadratic.curvatures, quadratic.fourth)]
         curvatures, fourth = held
@@ -69,8 +68,8 @@ def losses(
         k = answer.shape[0]
         state = jnp.zeros((curvatures.shape[0], k, k)).at[:, 0, 0].set(jnp.asarray(squares))
         fixed = None
-        if reshuffled and len(sizes) > 1:
-            fixed = _correlated(maps, answer, fourth, curvatures, noise, len(sizes), n)
+        if reshuffled and len(shares) > 1:
+            fixed = _correlated(maps, answer, fourth, curvatures, noise, len(shares), n)
         found = [np.asarray(state[:, 0, 0])]
         for _ in range(epochs):
             start = state[:, 0, 0]
@@ -79,6 +78,12 @@ def losses(
                 state = state.at[:, 0, 0].add(fixed[0] @ start + fixed[1])
             found.append(np.asarray(state[:, 0, 0]))
         return np.asarray(quadratic.loss(np.stack(found)))
+
+
+def _shares(n: int, batch: int) -> np.ndarray:
+    """kappa / b of each batch of an epoch; the last may be smaller."""
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
+    return np.array([(n - b) / (max(n - 1, 1) * b) for b in sizes])
 
 
 @jax.jit
@@ -141,7 +146,8 @@ def exact_losses(
     steps: int,
 ) -> np.ndarray:
     """The expected loss of plain SGD with independent batches after each step, (steps + 1,),
-    every correlation kept: S' = E over batches, S = E sum_j delta_j delta_j^T.
+    every correlation kept: S' = E over batches, S = E sum_j delta_j delta_j^T. Every epoch's
+    last batch may be smaller, as in `losses`.
 
     Args:
       quadratic: the loss.
@@ -151,12 +157,12 @@ def exact_losses(
       rate, batch, steps: of the descent.
     """
     n, m = quadratic.examples, quadratic.outputs
-    share = (n - batch) / (max(n - 1, 1) * batch)
+    shares = np.resize(_shares(n, batch), steps)
     with float64():
         z, r = jnp.asarray(modes), jnp.asarray(residuals)
         h = jnp.asarray(quadratic.curvatures)
 
-        def step(at: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+        def step(at: tuple[Array, Array], share: Array) -> tuple[tuple[Array, Array], Array]:
             second, mean = at
             # Per example and output: (2/m) z (z . delta - r).
             along = jnp.einsum("ni,ij,nj->n", z, second, z)
@@ -171,7 +177,7 @@ def exact_losses(
 
         start = jnp.asarray(errors)
         first = start @ start.T
-        _, found = jax.lax.scan(step, (first, start), None, length=steps)
+        _, found = jax.lax.scan(step, (first, start), jnp.asarray(shares))
         squares = np.concatenate([np.diag(np.asarray(first))[None], np.asarray(found)])
         return np.asarray(quadratic.loss(squares))
 
