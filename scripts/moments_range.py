@@ -1,15 +1,23 @@
 """How far the prediction from moments by strata holds as the inputs' tails grow.
 
-Claim: TODO
+Claim: up to a kurtosis of 7, of single features and weighted by their variance, losses are as
+predicted within 14 %. Beyond it predictions of linear outputs are too low, the more so the longer
+the training; ReLU outputs bear more. E|x|^4 / (E|x|^2)^2 tells data sets apart a little less well,
+and far less with the bias counted in x: then inputs of small scale look tame whatever their tails.
 Command: python scripts/moments_range.py
-Expected: TODO
-Runtime: TODO
+Expected: of 80 cases 32 up to 7, 94 in 100 of them within 10 %, all within 14 %; beyond it 31 in
+100 within 10 % (ReLU 58, linear 4), errors up to 56 %. All cases up to 5.6 are within 10 %. Of
+pairs of data sets, one with no case off by 10 % and one with some, kurtosis orders 100 in 100,
+E|x|^4 / (E|x|^2)^2 97, with the bias 86.
+Runtime: 9 minutes on 2 cores busy with other work.
 
 One layer with ReLU or linear outputs that is to give its inputs, RMSprop as Keras has it and Adam,
 both at a rate of 1e-3, batches of 32, ten epochs of 1,500 examples, four seeds. Inputs: digits
 under five scalings; 40 features of Student's t, each with its own tails or an example's all
 together ("radial"), over a range of sizes; 40 features uniform in (0, 1) and mostly zero
-("sparse"). The error of a case is the largest of |predicted / measured loss - 1| at the ends of epochs 1, 2, 5, 10.
+("sparse"). The error of a case is the largest of |predicted / measured loss - 1|, of means over
+seeds, at the ends of epochs 1, 2, 5, 10. On raw digits ReLU outputs die, and which do differs from
+seed to seed: standard errors of 7 % there.
 """
 
 from __future__ import annotations
@@ -35,8 +43,8 @@ from jaxid.theory.strata import strata
 from jaxid.training.optimizers import make_optimizer
 from jaxid.training.progress import Reporter
 
-EXAMPLES, FEATURES, BATCH, RATE = 1500, 40, 32, 1e-3
-EPOCHS, ENDS, SEEDS = 10, (1, 2, 5, 10), (0, 1, 2, 3)
+EXAMPLES, FEATURES, BATCH, RATE, EPOCHS = 1500, 40, 32, 1e-3, 10
+ENDS, SEEDS = (1, 2, 5, 10), (0, 1, 2, 3)
 FREEDOM, FILLED = (3, 4, 5, 6, 10), (0.3, 0.2, 0.1, 0.03, 0.01)
 OPTIMIZERS = ("rmsprop", "adam")
 OFF = 0.1
@@ -58,18 +66,13 @@ def made() -> Iterator[tuple[str, str, np.ndarray]]:
     shape = (EXAMPLES, FEATURES)
     for dof in FREEDOM:
         sizes = np.geomspace(1, 0.1, FEATURES)[None]
-        yield "Student's t", f"{dof}", single(rng.standard_t(dof, shape) * sizes)
+        yield "Student's t", f"{dof}", rng.standard_t(dof, shape) * sizes
         far = np.sqrt(dof / rng.chisquare(dof, (EXAMPLES, 1)))
         sizes = np.geomspace(1, 0.2, FEATURES)[None]
-        yield "radial", f"{dof}", single(rng.standard_normal(shape) * sizes * far)
+        yield "radial", f"{dof}", rng.standard_normal(shape) * sizes * far
     for filled in FILLED:
         values = rng.uniform(0, 1, shape)
-        yield "sparse", f"{filled}", single(np.where(rng.random(shape) < filled, values, 0))
-
-
-def single(values: np.ndarray) -> np.ndarray:
-    """In float32."""
-    return values.astype(np.float32)
+        yield "sparse", f"{filled}", np.where(rng.random(shape) < filled, values, 0)
 
 
 def measure(options: common.Options, reporter: Reporter) -> common.Record:
@@ -83,7 +86,9 @@ def measure(options: common.Options, reporter: Reporter) -> common.Record:
     optimizers = {name: make_optimizer(name, RATE) for name in names}  # type: ignore[arg-type]
     with reporter.task("cases", len(chosen) * len(optimizers) * len(kinds)) as task:
         for family, name, x in chosen:
-            tails = {"size": of_size(x), "feature": tail(x), "largest": of_largest(x)}
+            x = x.astype(np.float32)
+            tails = {"feature": tail(x), "size": of_size(x), "with_bias": of_size(x, 1.0),
+                     "largest": of_largest(x)}  # fmt: skip
             for optimizer, chain in optimizers.items():
                 for relu in kinds:
                     found = both(x, chain, relu, epochs)
@@ -97,9 +102,9 @@ def measure(options: common.Options, reporter: Reporter) -> common.Record:
     }  # fmt: skip
 
 
-def of_size(x: np.ndarray) -> float:
+def of_size(x: np.ndarray, bias: float = 0.0) -> float:
     """E |x|^4 / (E |x|^2)^2."""
-    size = np.square(x.astype(np.float64)).sum(axis=1)
+    size = np.square(x.astype(np.float64)).sum(axis=1) + bias
     return float(np.mean(size**2) / np.mean(size) ** 2)
 
 
@@ -116,19 +121,18 @@ def both(
     x: np.ndarray, optimizer: optax.GradientTransformation, relu: bool, epochs: int
 ) -> common.Record:
     """Losses at the ends of epochs, (seeds, ends): predicted and measured."""
-    ends = [epoch for epoch in ENDS if epoch <= epochs]
+    ends = np.array([epoch for epoch in ENDS if epoch <= epochs])
     sizes = np.array([min(BATCH, len(x) - at) for at in range(0, len(x), BATCH)])
     data, told, seen = strata(x, x), [], []
     for seed in SEEDS:
         key = seed_key(seed)
         params = initial(role_key(key, "init"), x.shape[1])
         drawn = role_key(key, "predicted batches")
-        marks = len(sizes) * np.array(ends)
-        found = course(data, params, optimizer, sizes, marks, drawn, rectified=relu)
+        found = course(data, params, optimizer, sizes, len(sizes) * ends, drawn, rectified=relu)
         told.append(found.loss.mean(axis=1))
         keys = jax.random.split(role_key(key, "shuffle"), epochs)
         run = trained(optimizer, relu, params, jnp.asarray(x), keys)
-        seen.append(np.asarray(run)[np.array(ends) - 1])
+        seen.append(np.asarray(run)[ends - 1])
     ratio = np.mean(told, axis=0) / np.mean(seen, axis=0)
     worst = np.abs(ratio - 1).argmax()
     each = np.divide(told, seen)[:, worst]
@@ -185,13 +189,17 @@ def share(found: np.ndarray) -> float | None:
     return float(np.mean(found <= OFF)) if found.size else None
 
 
-def separated(values: np.ndarray, found: np.ndarray, within: float = 0.9) -> int:
-    """The most cases up to one threshold of which 90 of 100 are predicted within 10 %."""
-    order = np.argsort(values, kind="stable")
-    good = np.cumsum(found[order] <= OFF) / np.arange(1, order.size + 1)
-    # Cases of one data set have equal tails: no threshold comes between them.
-    ends = np.append(np.diff(values[order]) > 0, True)
-    return int(np.flatnonzero((good >= within) & ends).max(initial=-1)) + 1
+def ordered(rows: list[common.Record], name: str) -> float | None:
+    """Share of pairs of data sets, one with no case off, one with some, in the right order."""
+    worst: dict[tuple[str, float], float] = {}
+    for row in rows:
+        place = (f"{row['family']} {row['name']}", row["tails"][name])
+        worst[place] = max(worst.get(place, 0.0), row["error"])
+    fine = [value for (_, value), error in worst.items() if error <= OFF]
+    off = [value for (_, value), error in worst.items() if error > OFF]
+    if not fine or not off:
+        return None
+    return float(np.mean([[one < other for one in fine] for other in off]))
 
 
 def ranked(values: np.ndarray, found: np.ndarray) -> float:
@@ -206,7 +214,6 @@ def ranked(values: np.ndarray, found: np.ndarray) -> float:
 def summary(rows: list[common.Record]) -> common.Record:
     """Within the threshold and beyond, by kind of output; how well each measure tells."""
     found, relu = errors(rows), np.array([row["relu"] for row in rows])
-    chance = found <= 2 * np.array([row["sem"] for row in rows])
     held = by(rows, "feature") <= TAILED
     kinds = {"all": np.ones_like(relu), "relu": relu, "linear": ~relu}
     return {
@@ -215,16 +222,13 @@ def summary(rows: list[common.Record]) -> common.Record:
             name: {
                 "in_range": int((held & own).sum()),
                 "in_range_within": share(found[held & own]),
-                "in_range_off_by_chance": int((held & own & chance & (found > OFF)).sum()),
                 "in_range_largest": float(found[held & own].max()) if (held & own).any() else None,
                 "beyond_within": share(found[~held & own]),
+                "beyond_largest": float(found[~held & own].max()) if (~held & own).any() else None,
             }
             for name, own in kinds.items()
         },
-        "separated": {name: separated(by(rows, name), found) for name in rows[0]["tails"]},
-        "separated_linear": {
-            name: separated(by(rows, name)[~relu], found[~relu]) for name in rows[0]["tails"]
-        },
+        "ordered": {name: ordered(rows, name) for name in rows[0]["tails"]},
         "rank_correlation": {name: ranked(by(rows, name), found) for name in rows[0]["tails"]},
         "rank_correlation_linear": {
             name: ranked(by(rows, name)[~relu], found[~relu]) for name in rows[0]["tails"]
@@ -235,10 +239,11 @@ def summary(rows: list[common.Record]) -> common.Record:
 def finding(numbers: common.Record) -> str:
     """The title."""
     every = numbers["all"]
-    inside, beyond = every["in_range_within"] or 0.0, every["beyond_within"] or 0.0
+    inside, beyond = (100 * (every[name] or 0.0) for name in ("in_range_within", "beyond_within"))
+    largest = np.ceil(100 * (every["in_range_largest"] or 0.0))
     return (
-        f"Up to a kurtosis of {TAILED:g} {inside:.0%} of cases are predicted within {OFF:.0%}, "
-        f"beyond it {beyond:.0%}"
+        f"Up to a kurtosis of {TAILED:g}, {inside:.0f} of 100 losses are predicted within "
+        f"{100 * OFF:.0f} %, all within {largest:.0f} %; beyond it {beyond:.0f} of 100"
     )
 
 
@@ -252,15 +257,17 @@ def draw(record: common.Record) -> Figure:
     left.set_xlabel("kurtosis of the inputs, weighted by variance")
     left.set_ylabel("largest |predicted / measured loss - 1|")
     right.set_xlabel(r"$E|x|^4 / (E|x|^2)^2$")
-    left.legend(loc="upper left", fontsize=8.5)
-    ranks = record["summary"]["rank_correlation"]
+    right.legend(loc="lower right", fontsize=8.5)
+    pairs = record["summary"]["ordered"]
     common.titled(
         figure,
         record["finding"],
-        f"{record['summary']['cases']} cases; filled: ReLU outputs, open: linear; dotted: "
-        f"{100 * OFF:.0f} %; line: the threshold of jaxid predict. Rank correlation with the "
-        f"error: {ranks['feature']:.2f} left, {ranks['size']:.2f} right.",
-        width=92,
+        f"{record['summary']['cases']} cases, bars: standard error; filled: ReLU outputs, open: "
+        f"linear; dotted: {100 * OFF:.0f} %; line: the threshold of jaxid predict. A data set with "
+        "no case above the dotted line lies left of one with some in "
+        f"{pairs['feature'] or 0:.0%} of the pairs on the left, in {pairs['size'] or 0:.0%} on the "
+        "right.",
+        width=110,
     )
     return figure
 
@@ -279,7 +286,7 @@ def scatter(axes: Axes, rows: list[common.Record], name: str) -> None:
                 edgecolors=colour, label=family if not relu else None, alpha=0.8,
             )  # fmt: skip
     axes.axhline(OFF, color="#555555", linewidth=1, linestyle=":")
-    axes.set(xscale="log", yscale="log")
+    axes.set(xscale="log", yscale="log", ylim=(1e-3, 1))
     common.plain_ticks(axes)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 

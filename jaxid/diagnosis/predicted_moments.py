@@ -24,8 +24,8 @@ from jaxid.training.run import census_steps
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 TAILED = 7.0
-"""Kurtosis (`tail`) up to which losses were as predicted, `scripts/moments_range.py`; beyond it
-single values far out make most of the noise, which strata of many do not show."""
+"""Kurtosis (`tail`) up to which losses were predicted within 14 %, `scripts/moments_range.py`;
+beyond it single values far out make most of the noise, which strata of many do not show."""
 COLUMNS = 64
 """Features of which float64 copies are held at a time."""
 
