@@ -85,7 +85,7 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
         "varying": int(varying.sum()),
         "batch": problem.batch_size,
         "steps_per_epoch": problem.steps_per_epoch,
-        "tails": tail(examples_of(problem)[0], True),
+        "tails": tail(examples_of(problem)[0]),
         "predicted": {
             "steps": told,
             "dead": [one.dead(problem.examples, varying) for one in courses],
