@@ -44,7 +44,7 @@ from jaxid.training.progress import Reporter
 
 D, N, BATCH, SIGMA2, EVERY, RUNS = 16, 2000, 32, 0.25, 20, 2
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-Maker = Callable[[float], optax.GradientTransformation]
+Maker = Callable[[Any], optax.GradientTransformation]
 CHAINS: dict[str, Maker] = {
     "SGD": lambda eta: optax.sgd(10 * eta),
     "RMSprop": lambda eta: optax.rmsprop(eta, decay=0.9, eps=1e-7, eps_in_sqrt=False),
@@ -81,7 +81,8 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
                 found = noise_floor(make(rate), x, squares, D, BATCH, key, numbers=numbers)
                 steps = 4000 if options.quick else int(np.clip(30 / rate, 20_000, 200_000))
                 arrays = [jnp.asarray(part, jnp.float32) for part in (x, y, best)]
-                seen = np.asarray(rested(make(rate), *arrays, jax.random.fold_in(key, 1), steps)[0])
+                own = jax.random.fold_in(key, 1)
+                seen = np.asarray(rested(make, rate, *arrays, own, steps, 0.0)[0])
                 value = found.value
                 assert value is not None
                 rows.append({
@@ -118,10 +119,8 @@ def identity(
             for name in names:
                 for rate in rates:
                     found = resting_loss(CHAINS[name](rate), x, d, BATCH)
-                    offset = jnp.float32(rate)
-                    seen, mean = map(
-                        np.asarray, rested(CHAINS[name](rate), *arrays, key, steps, offset)
-                    )
+                    make = CHAINS[name]
+                    seen, mean = map(np.asarray, rested(make, rate, *arrays, key, steps, rate))
                     row: common.Record = {
                         "data": data, "name": name, "rate": rate,
                         "predicted": found._asdict() | {"loss": found.loss._asdict()},
@@ -131,7 +130,7 @@ def identity(
                     }  # fmt: skip
                     if rate == TRAINED and not options.quick:
                         real = [jnp.asarray(part, jnp.float32) for part in (x, features, weights)]
-                        own, _ = rested(CHAINS[name](rate), *real, key, steps, offset)
+                        own, _ = rested(make, rate, *real, key, steps, rate)
                         row["weights_trained"] = float(np.asarray(own).mean())
                     rows.append(row)
                     task.advance(1, f"{data} {name} {rate:g}")
@@ -146,18 +145,21 @@ def identity(
     return rows
 
 
-@partial(jax.jit, static_argnums=(0, 5))
+@partial(jax.jit, static_argnums=(0, 6))
 def rested(
-    optimizer: optax.GradientTransformation,
+    make: Maker,
+    rate: Any,
     x: Any,
     y: Any,
     best: Any,
     key: Any,
     steps: int,
-    offset: Any = 0.0,
+    offset: Any,
 ) -> Any:
     """Mean excess of each run after a third of its steps and its squared mean error over
-    examples, (runs,) each; it starts at normal weights of that size beside the solution."""
+    examples, (runs,) each; it starts at normal weights of the size of ``offset`` beside the
+    solution. One program for every rate."""
+    optimizer = make(rate)
 
     def block(at: Any, key: Any) -> tuple[Any, Any]:
         def step(at: Any, chosen: Any) -> tuple[Any, None]:

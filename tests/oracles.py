@@ -63,4 +63,5 @@ def columns(product, operand, like) -> np.ndarray:
     """The matrix of an operator, one product per column."""
     w, unravel = ravel_pytree(like)
     one = jax.jit(lambda e: ravel_pytree(product(operand, unravel(e)))[0])
-    return np.stack([np.asarray(one(e)) for e in jnp.eye(w.size, dtype=w.dtype)], axis=1)
+    # NumPy's rows: a JAX array's would be cut out by one more program for each size.
+    return np.stack([np.asarray(one(e)) for e in np.eye(w.size, dtype=w.dtype)], axis=1)

@@ -1,4 +1,8 @@
-"""Every script runs: found by glob, run with --quick, its files and its head examined."""
+"""Every script runs: found by glob, run with --quick, its files and its head examined.
+
+Most run in this process: a new one spends three seconds on imports. A few run in their own,
+as a person runs them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,8 @@ BENCHES = sorted(
     for path in (ROOT / "scripts" / "bench").glob("*.py")
     if path.stem != "benchmark" and not path.stem.endswith("worker")
 )
+ALONE = SCRIPTS[::6]
+"""Those that run in a process of their own."""
 HEAD = ("Claim:", "Command:", "Expected:", "Runtime:")
 
 
@@ -38,6 +45,29 @@ def run(script: Path, *flags: str | Path) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
+
+
+@pytest.fixture
+def inside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process."""
+
+    def run_inside(script: Path, *flags: str | Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.delenv("JAXID_MNIST_DIR", raising=False)
+        monkeypatch.syspath_prepend(script.parent)
+        spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        # Flags are read from annotations, which are looked up in the module by its name.
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        arguments = [*map(str, flags)]
+        code = module.main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run_inside
 
 
 def strict_json(path: Path) -> dict[str, Any]:
@@ -71,10 +101,10 @@ def test_there_are_scripts() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=identifier)
 def test_a_quick_run_writes_its_three_files_and_nothing_into_figures(
-    script: Path, tmp_path: Path
+    script: Path, tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     before = figures()
-    done = run(script, "--quick", "--out", tmp_path)
+    done = (run if script in ALONE else inside)(script, "--quick", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert figures() == before
     names = {f"{script.stem}.{kind}" for kind in ("json", "png", "svg")}
@@ -98,6 +128,7 @@ def test_the_head_states_claim_command_expectation_and_runtime(script: Path) -> 
     assert -1 not in places, f"{script.name} states {[w for w in HEAD if w not in head]} nowhere"
     assert places == sorted(places)
     assert str(script.relative_to(ROOT)) in head
+    assert source.endswith('\nif __name__ == "__main__":\n    raise SystemExit(main())\n')
 
 
 @pytest.mark.parametrize("script", SCRIPTS[:1], ids=identifier)
@@ -111,19 +142,11 @@ def test_a_quick_run_refuses_the_figures_folder(script: Path) -> None:
 
 @pytest.mark.parametrize("script", [*SCRIPTS, *BENCHES], ids=identifier)
 def test_wrong_input_is_one_line_and_exit_code_2(
-    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    # In this process: a new one would spend three seconds on imports.
-    monkeypatch.syspath_prepend(script.parent)
-    spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Flags are read from annotations, which are looked up in the module by its name.
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    assert module.main(["--nonsense"]) == 2
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1 and "--nonsense" in err
+    done = inside(script, "--nonsense")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "--nonsense" in done.stderr
 
 
 def diagnosis(folder: Path, depth: int, losses: list[float], **changed: Any) -> Path:
@@ -145,12 +168,14 @@ def diagnosis(folder: Path, depth: int, losses: list[float], **changed: Any) -> 
     return folder
 
 
-def test_seed_experiment_reads_finished_runs_and_judges_the_question(tmp_path: Path) -> None:
+def test_seed_experiment_reads_finished_runs_and_judges_the_question(
+    tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     # t(0.975, 2) = 4.3027, s = 10, sqrt(1 + 1/3) = 1.1547: mean +- 49.684.
     one = diagnosis(tmp_path / "one", 1, [140.0, 150.0, 160.0])
     four = diagnosis(tmp_path / "four", 4, [490.0, 500.0, 510.0])
     script = ROOT / "scripts" / "seed_experiment.py"
-    done = run(script, "--from", four, one, "--out", tmp_path / "out")
+    done = inside(script, "--from", four, one, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     runs = strict_json(tmp_path / "out" / "seed_experiment.json")["runs"]
     assert [r["depth"] for r in runs] == [1, 4]
@@ -161,15 +186,17 @@ def test_seed_experiment_reads_finished_runs_and_judges_the_question(tmp_path: P
     assert runs[0]["inside95"] == {"train_loss": True, "test_loss": True, "test_mape": True}
     assert runs[1]["inside95"] == {"train_loss": True, "test_loss": True, "test_mape": True}
     far = diagnosis(tmp_path / "far", 1, [120.0, 130.0, 140.0])
-    done = run(script, "--from", far, "--out", tmp_path / "out")
+    done = inside(script, "--from", far, "--out", tmp_path / "out")
     runs = strict_json(tmp_path / "out" / "seed_experiment.json")["runs"]
     assert runs[0]["inside95"] == {"train_loss": False, "test_loss": True, "test_mape": False}
     assert "outside: train loss" in done.stdout
 
 
-def test_seed_experiment_refuses_another_network(tmp_path: Path) -> None:
+def test_seed_experiment_refuses_another_network(
+    tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     other = diagnosis(tmp_path / "other", 1, [1.0, 2.0], learning_rate=0.01)
     script = ROOT / "scripts" / "seed_experiment.py"
-    done = run(script, "--from", other, "--out", tmp_path / "out")
+    done = inside(script, "--from", other, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "learning_rate is 0.01, not 0.001" in done.stderr
