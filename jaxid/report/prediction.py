@@ -61,7 +61,8 @@ def _head(found: dict[str, Any]) -> list[str]:
     if share is not None:
         words = f"The rate is {number(share, 2)} of the largest stable one at the start"
         lines.append(words + (": the first steps diverge." if share > 1 else "."))
-    verdict = "In range" if found["in_range"] else "OUT OF RANGE"
+    near = f"In range, good to about {percent(found['within'])}"
+    verdict = near if found["in_range"] else "OUT OF RANGE"
     return [*lines, f"{verdict}: {found['why']}."]
 
 
