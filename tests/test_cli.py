@@ -405,7 +405,7 @@ def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     figures = {path.name for path in (out / "figures").iterdir()}
     assert {"predicted_loss.png", "time_of_modes.png"} <= figures
     printed = capsys.readouterr().out
-    assert "Largest stable rate" in printed and "measured" in printed and "In range" in printed
+    assert "Largest stable one" in printed and "measured" in printed and "In range" in printed
     alone = tmp_path / "alone"
     assert cli.main([*argv, "--no-run", "--out", str(alone)]) == 0
     assert json.loads((alone / "prediction.json").read_text())["measured"] is None

@@ -20,11 +20,11 @@ from jaxid.diagnosis.evidence import constant_targets
 from jaxid.diagnosis.prediction import method_of, moments_of, predict
 from jaxid.diagnosis.statistics import sem_by_column
 from jaxid.errors import InputError
-from jaxid.experiment import build_problem, build_runner
+from jaxid.experiment import IdentitySpec, build_problem, build_runner
 from jaxid.parsing import parse
 from jaxid.plot.prediction import draw_prediction
 from jaxid.provenance import provenance
-from jaxid.report.prediction import print_prediction
+from jaxid.report.prediction import print_prediction, print_verdict
 from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
 
@@ -53,6 +53,8 @@ class PredictOptions(SubjectOptions):
             raise InputError("--checkpoint is trained already; predictions start untrained")
         if self.share is not None and not self.share > 0:
             raise InputError(f"--share is {self.share}; give a positive number, 0.3 say")
+        if self.share is not None and self.learning_rate != IdentitySpec.learning_rate:
+            raise InputError("--share and --learning-rate are both given; give one of them")
         if any(not value > 0 for value in self.loss):
             raise InputError("--loss takes positive numbers")
 
@@ -99,7 +101,9 @@ def measure(
             limit = moments[1]
             if limit.value is None:
                 raise InputError(f"--share has no stable rate to share ({limit.method})")
-            spec = dataclasses.replace(spec, learning_rate=options.share * limit.value)
+            # With momentum the settled rate is the rate over 1 - momentum.
+            rate = options.share * limit.value * (1 - spec.momentum)
+            spec = dataclasses.replace(spec, learning_rate=rate)
             assert subject.dataset is not None
             problem = build_problem(spec, subject.dataset)
             runner = build_runner(spec, problem)
@@ -121,6 +125,7 @@ def measure(
     except KeyboardInterrupt:
         record["interrupted"] = "predicting"
         return record, arrays
+    print_verdict(record["prediction"])
     if not options.run:
         return record, arrays
     try:
@@ -170,4 +175,8 @@ def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> Trained:
 
 
 def _sem(values: np.ndarray) -> list[float] | None:
-    return None if len(values) < 2 else sem_by_column(values).tolist()
+    if len(values) < 2:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        error: list[float] = sem_by_column(values).tolist()
+    return error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
+from jaxid.precision import float64
 from jaxid.problem import Problem
 from jaxid.theory.first_steps import first_steps
 from jaxid.theory.invariance import invariance
@@ -15,21 +18,27 @@ FEW = 5
 """First steps that are told."""
 
 
-def optimizer_facts(problem: Problem, layers: int) -> Record | None:
+QUIET, FAINT = 300, 1e-3
+"""Steps without gradient after which memory is tried, and the gradient then over the one before."""
+
+
+def optimizer_facts(problem: Problem, layers: int | None) -> Record | None:
     """Read off the chain's own update; None for one that treats parameters by their names.
 
     Args:
       problem: its optimizer.
-      layers: dense layers of the network, for rescalings of the problem.
+      layers: dense layers of the network, for rescalings of the problem; None where it is not
+        known to be homogeneous.
     """
     optimizer: optax.GradientTransformation = problem.optimizer
     try:
-        found = invariance(optimizer, layers)
+        found = invariance(optimizer, layers or 1)
         first = first_steps(optimizer, 1.0, FEW)
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
-    both = next((one for one in found.rescalings if one.name == "both"), None)
+    both = next((one for one in found.rescalings if one.name == "both" and layers), None)
     return {
+        "forgets": _forgets(optimizer),
         "degree": found.degree._asdict(),
         "first_steps": first.sizes.tolist(),
         "settled_step": first.settled._asdict(),
@@ -43,3 +52,21 @@ def optimizer_facts(problem: Problem, layers: int) -> Record | None:
             "bias_eps_exponent": both.biases[0].gradient,
         },
     }
+
+
+def _forgets(optimizer: optax.GradientTransformation) -> bool:
+    """Whether, after large gradients and a quiet while, a faint one makes a full step."""
+    with float64():
+        weight = jnp.zeros(())
+        state = optimizer.init(weight)
+        gradients = jnp.concatenate([jnp.ones(QUIET), jnp.zeros(QUIET), jnp.full(1, FAINT)])
+
+        def step(state: Any, gradient: jax.Array) -> tuple[Any, jax.Array]:
+            move, new = optimizer.update(gradient, state, weight)
+            kept = jax.tree.map(
+                lambda a, b: jnp.asarray(a).astype(jnp.asarray(b).dtype), new, state
+            )
+            return kept, jnp.abs(move)
+
+        _, moves = jax.lax.scan(step, state, gradients)
+        return bool(moves[-1] > 0.5 * moves[QUIET - 1])

@@ -80,6 +80,8 @@ def from_modes(
     """
     mean = np.square(errors).sum(axis=2).mean(axis=0)
     curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
+    # Where it diverges the closure may leave the positive numbers.
+    curve = np.where(np.isfinite(curve) & (curve >= 0), curve, np.inf)
     factors = chain.factors(quadratic.curvatures)
     steps = problem.steps_per_epoch * np.arange(problem.epochs + 1)
     quiet = quadratic.loss(factors[None, :] ** (2 * steps[:, None]) * mean)
@@ -109,8 +111,8 @@ def from_modes(
         "closure_error": None if off is None else off.tolist(),
         "stability": stability,
         "reach": [
-            {"loss": loss, "epochs": _epochs(problem, excess, factors, loss - quadratic.floor)}
-            for loss in asked
+            _later(problem, excess, factors, quadratic.floor, reach)
+            for reach in reached(curve, asked)
         ],
     }
     alive = quadratic.curvatures > 0
@@ -163,6 +165,35 @@ def _weights(params: Any) -> np.ndarray:
     return np.vstack(parts)
 
 
+def reached(curve: np.ndarray, asked: tuple[float, ...]) -> list[Record]:
+    """Epochs at which the curve first is at a loss, in between by its logarithm; None if it is
+    not within the run."""
+    found: list[Record] = []
+    for loss in asked:
+        below = np.flatnonzero(curve <= loss)
+        epochs = None
+        if below.size:
+            k = int(below[0])
+            epochs = float(k)
+            if k > 0 and curve[k] > 0:
+                high, low = np.log(curve[k - 1]), np.log(curve[k])
+                epochs = k - 1 + float((high - np.log(loss)) / (high - low))
+        found.append({"loss": loss, "epochs": epochs, "within": int(curve.size - 1)})
+    return found
+
+
+def _later(
+    problem: Problem, excess: np.ndarray, factors: np.ndarray, floor: float, reach: Record
+) -> Record:
+    """A loss that is not reached within the run: when it is without batch noise, or never."""
+    if reach["epochs"] is not None:
+        return reach
+    epochs = _epochs(problem, excess, factors, reach["loss"] - floor)
+    if epochs is None:
+        return {"loss": reach["loss"], "epochs": None}
+    return reach | {"epochs": epochs} if epochs > problem.epochs else reach
+
+
 def _epochs(
     problem: Problem, excess: np.ndarray, factors: np.ndarray, wanted: float
 ) -> float | None:
@@ -171,25 +202,31 @@ def _epochs(
     return steps / problem.steps_per_epoch if np.isfinite(steps) else None
 
 
+def _settled_rate(chain: Chain, quadratic: Quadratic) -> float:
+    """Of slow modes: what is left of an error a step is 1 - rate h."""
+    slow = 1e-4 * quadratic.curvatures[:1]
+    return float((1 - chain.factors(slow)[0]) / slow[0])
+
+
 def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate | None) -> Record:
     """The rate beside the two limits, and whether the prediction is in its range."""
     largest = float(chain.factors(quadratic.curvatures[:1])[0])
     plain = chain.still.shape == (1, 1)
-    rate = -float(chain.slope[0, 0]) if plain else None
+    rate = -float(chain.slope[0, 0]) if plain else _settled_rate(chain, quadratic)
     least = None if limit is None else limit.value
     share = None if rate is None or least is None else rate / least
     if largest > 1:
         valid, why = False, "the rate is beyond the limit of the largest curvature: it diverges"
     elif share is None:
-        what = "the limit of batch noise is not known"
-        valid, why = True, what if plain else f"with momentum {what}"
+        valid, why = True, "the limit of batch noise is not known"
     elif share > 1:
         valid, why = False, "examples far out make the expected loss grow at this rate"
     elif share > CLOSE:
         valid = False
         why = f"above {CLOSE:g} of the largest stable rate errors of modes are correlated"
     else:
-        valid, why = True, f"the rate is {share:.2g} of the largest stable one"
+        which = "rate" if plain else "rate, once momentum has settled,"
+        valid, why = True, f"the {which} is {share:.2g} of the largest stable one of plain SGD"
     return {
         "rate": rate,
         "spectrum_limit": 2.0 / float(quadratic.curvatures[0]),

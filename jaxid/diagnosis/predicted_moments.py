@@ -84,7 +84,11 @@ def from_moments(
         "tails": tails,
         "deaths": None,
     }
-    arrays = {"predicted/curve": curve, "predicted/steps": marks, "predicted/seeds": losses}
+    arrays = {
+        "predicted/curve": curve,
+        "predicted/steps": marks,
+        "predicted/seeds": losses[:, ends],
+    }
     if rectified:
         varying = np.ptp(targets, axis=0) > 0
         dead = np.stack([found.dead(n, varying) for found in courses])

@@ -22,6 +22,7 @@ from jaxid.diagnosis.predicted_modes import (
     examples_of,
     from_modes,
     quadratic_of,
+    reached,
     stable_rate,
     start_errors,
 )
@@ -59,7 +60,8 @@ def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | Non
       problem: what is predicted.
     """
     if problem.loss != "mse":
-        return None, f"the loss is {problem.loss!r}; only mse is predicted"
+        name = problem.loss if isinstance(problem.loss, str) else "one of your own"
+        return None, f"the loss is {name}; only mse is predicted"
     chain, why = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
     if spec is not None and spec.depth == 1 and not spec.residual:
         if spec.output_activation == "linear" and chain is not None:
@@ -68,10 +70,7 @@ def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | Non
             return "moments", ""
     if chain is not None:
         return "linearised", ""
-    return (
-        None,
-        f"{why}; networks of more than one layer are predicted under sgd at a constant rate",
-    )
+    return None, f"{why}; this network is predicted under sgd at a constant rate only"
 
 
 def moments_of(problem: Problem, *, bias: bool, reporter: Reporter) -> tuple[Quadratic, Estimate]:
@@ -132,9 +131,8 @@ def predict(
     if method is not None:
         record["within"] = WITHIN[method]
     if record["curve"] is not None and "reach" not in record:
-        record["reach"] = _reached(np.asarray(record["curve"]), wanted)
-    layers = spec.depth if spec is not None else 1
-    record["optimizer"] = optimizer_facts(problem, layers) if spec is not None else None
+        record["reach"] = reached(np.asarray(record["curve"]), wanted or _asked(record))
+    record["optimizer"] = optimizer_facts(problem, None if spec is None else spec.depth)
     if record.get("deaths"):
         record["deaths"]["expected"] = _will_die(record["deaths"], record["optimizer"])
     if method == "moments" and spec is not None and spec.output_activation == "linear":
@@ -145,11 +143,15 @@ def predict(
 
 
 def _will_die(deaths: Record, optimizer: Record | None) -> float:
-    """Outputs dead in the end. Where steps do not grow with the gradient a single active example
-    pushes as hard as many, and those that are fading die; else those dead by then."""
-    degree = None if optimizer is None else optimizer["degree"]["value"]
-    signs = degree is not None and degree < SIGN_LIKE
-    return float(deaths["fading" if signs else "dead"][-1])
+    """Outputs dead if training went on. Where the optimizer has soon forgotten how large gradients
+    were, a single active example pushes as hard as many, and those that are fading die; else
+    those dead by then."""
+    forgets = optimizer is not None and optimizer["forgets"]
+    return float(deaths["fading" if forgets else "dead"][-1])
+
+
+def _asked(record: Record) -> tuple[float, ...]:
+    return tuple(share * float(record["curve"][0]) for share in SHARES)
 
 
 def _rests(
@@ -192,21 +194,3 @@ def _end_at_rest(record: Record) -> None:
             f"from epoch {near[0]} on it is near its resting loss, {number(rest)}, where single "
             "epochs scatter"
         )
-
-
-def _reached(curve: np.ndarray, wanted: tuple[float, ...]) -> list[Record]:
-    """Epochs at which the curve first is at a loss, in between by its logarithm; None if it is
-    not within the run."""
-    asked = wanted or tuple(share * float(curve[0]) for share in SHARES)
-    found = []
-    for loss in asked:
-        below = np.flatnonzero(curve <= loss)
-        epochs = None
-        if below.size:
-            k = int(below[0])
-            epochs = float(k)
-            if k > 0 and curve[k] > 0:
-                high, low = np.log(curve[k - 1]), np.log(curve[k])
-                epochs = k - 1 + float((high - np.log(loss)) / (high - low))
-        found.append({"loss": loss, "epochs": epochs, "within": int(curve.size - 1)})
-    return found

@@ -19,6 +19,7 @@ from jaxid.plot.style import (
     new_figure,
     note,
     plain,
+    plain_numbers,
     save,
 )
 from jaxid.wording import number
@@ -41,8 +42,11 @@ def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
     epochs = np.arange(curve.size)
     until = min(float(found["until"]), float(epochs[-1]))
     if until < epochs[-1]:
-        axes.axvspan(until, float(epochs[-1]), color=FAINT, linewidth=0,
+        axes.axvspan(until, float(epochs[-1]), facecolor=FAINT, edgecolor=GREY, linewidth=0.6,
                      label="out of the prediction's range")  # fmt: skip
+    for values in arrays.get("predicted/seeds", curve[None][:0]):
+        axes.plot(epochs, np.where(np.isfinite(values), values, np.nan), color=BLUE, linewidth=0.7,
+                  alpha=0.5)  # fmt: skip
     for values, style, name in (
         (curve, "-", "predicted"),
         (arrays.get("predicted/without_noise"), ":", "predicted without batch noise"),
@@ -61,8 +65,9 @@ def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
         axes.axhline(found["floor"], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
                      label=f"least loss possible {number(found['floor'])}")  # fmt: skip
     axes.set_yscale("log")
-    axes.set_xlim(0, max(float(epochs[-1]), 1.0))
+    axes.set_xlim(0, 1.02 * max(float(epochs[-1]), 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plain_numbers(axes.yaxis, (1.0, 2.0, 5.0))
     axes.legend(frameon=False, fontsize=8.5)
     return figure
 
@@ -75,9 +80,11 @@ def deaths(record: Record, arrays: Arrays) -> Figure | None:
         return None
     steps = np.asarray(told["steps"])
     measured = arrays.get("measured/dead")
-    title = f"{number(told['expected'])} of {told['varying']:,} outputs are predicted to die"
+    title = (
+        f"{number(round(told['expected'], 1))} of {told['varying']:,} outputs are predicted to die"
+    )
     if measured is not None:
-        title += f"; {number(float(measured[:, -1].mean()))} did"
+        title += f"; {number(round(float(measured[:, -1].mean()), 1))} did by then"
     figure = new_figure(3.8, title)
     axes = plain(figure.add_subplot(), "step", "outputs whose target varies")
     axes.plot(steps, told["dead"], color=BLUE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
@@ -20,19 +21,27 @@ METHODS = {
 }
 
 
-def print_prediction(record: dict[str, Any]) -> None:
-    """Print how it is predicted and how far, the curve, deaths, how long losses take, and what
-    the optimizer and the layers do first; beside it what was measured."""
+def print_verdict(found: dict[str, Any]) -> None:
+    """Print how it is predicted and how far: before anything is trained."""
+    console = _console()
+    for line in _head(found):
+        for part in textwrap.wrap(line, min(WIDTH, console.width)):
+            console.print(part)
+    console.print()
+
+
+def _console() -> Console:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def print_prediction(record: dict[str, Any]) -> None:
+    """Print the curve, deaths, how long losses take, and what the optimizer and the layers do
+    first; beside it what was measured."""
+    console = _console()
     found, measured = record["prediction"], record.get("measured")
     if found is None:
         return
-    for line in _head(found):
-        for part in textwrap.wrap(line, WIDTH):
-            console.print(part)
-    console.print()
     if found["curve"] is not None or measured is not None:
         console.print(_curve(found, measured))
         console.print()
@@ -44,10 +53,10 @@ def print_prediction(record: dict[str, Any]) -> None:
         )
         console.print(_deaths(told, measured))
         console.print()
-    for reach in found.get("reach", ()):
-        console.print(f"a loss of {number(reach['loss'])} needs {_needs(reach)}")
+    for line in _reach(found):
+        console.print(line)
     for line in [*_rest(found), *_optimizer(found), *_signal(found)]:
-        for part in textwrap.wrap(line, WIDTH):
+        for part in textwrap.wrap(line, min(WIDTH, console.width)):
             console.print(part, style="dim")
 
 
@@ -60,21 +69,42 @@ def _head(found: dict[str, Any]) -> list[str]:
     share = (found.get("share_of_stable") or {}).get("value")
     if share is not None:
         words = f"The rate is {number(share, 2)} of the largest stable one at the start"
-        lines.append(words + (": the first steps diverge." if share > 1 else "."))
-    near = f"In range, good to about {percent(found['within'])}"
+        lines.append(words + (": linearised, its first steps diverge." if share > 1 else "."))
+    near = f"In range: losses to about {percent(found['within'])}, mean over many seeds"
     verdict = near if found["in_range"] else "OUT OF RANGE"
-    return [*lines, f"{verdict}: {found['why']}."]
+    return [*lines, f"{verdict}; {found['why']}."]
 
 
-def _needs(reach: dict[str, Any]) -> str:
-    if reach["epochs"] is not None:
-        return f"{number(reach['epochs'])} epochs"
-    return f"more than {reach['within']:,} epochs" if "within" in reach else "never"
+def _diverges(found: dict[str, Any]) -> bool:
+    last, first = found["last"], found["first"]
+    return not math.isfinite(last) or last > 10 * first
+
+
+def _reach(found: dict[str, Any]) -> list[str]:
+    """Epochs that losses need; those beyond the run in one line."""
+    if not found.get("reach") or _diverges(found):
+        return []
+    lines, beyond = [], None
+    for reach in found["reach"]:
+        loss, epochs = number(reach["loss"]), reach["epochs"]
+        if epochs is not None:
+            doubt = "" if epochs <= found["until"] or found["in_range"] else " (out of range)"
+            lines.append(f"a loss of {loss} needs {number(epochs)} epochs{doubt}")
+        elif "within" in reach:
+            beyond = (
+                beyond or f"a loss of {loss} and less needs more than {reach['within']:,} epochs"
+            )
+        else:
+            lines.append(f"a loss of {loss} is never reached")
+    return lines if beyond is None else [*lines, beyond]
 
 
 def _stable(stable: dict[str, Any]) -> str:
     limit = stable["limit"]
-    words = f"Largest stable rate: {number(stable['spectrum_limit'])} by the largest curvature"
+    given = "" if stable["rate"] is None else f"The rate is {number(stable['rate'])}. "
+    words = (
+        f"{given}Largest stable one of plain SGD: {number(stable['spectrum_limit'])} by curvature"
+    )
     if limit is None or limit["value"] is None:
         why = "" if limit is None else f" ({limit['method']})"
         return f"{words}; with batch noise unknown{why}."
@@ -102,7 +132,9 @@ def _curve(found: dict[str, Any], measured: dict[str, Any] | None) -> Table:
             cells.append(number(value))
             if known:
                 fine = value is not None and curve[epoch] is not None and value > 0
-                cells.append(f"{curve[epoch] / value:.3f}" if fine else "-")
+                ratio = curve[epoch] / value if fine else None
+                plain = ratio is not None and 1e-3 <= ratio < 1e3
+                cells.append(f"{ratio:.3f}" if plain else number(ratio))
                 cells.append("" if epoch <= found["until"] else "out of range")
         table.add_row(*cells)
     return table
@@ -128,8 +160,9 @@ def _rest(found: dict[str, Any]) -> list[str]:
     if found.get("deaths"):
         told = found["deaths"]
         return [
-            "fading: active on less than one example of a batch on average. Expected to be dead in "
-            f"the end: {number(round(told['expected'], 1))}."
+            "fading: active on less than one example of a batch on average. Expected dead if "
+            f"training goes on: {number(round(told['expected'], 1))}. Counts have no range of "
+            "their own: the last active examples are foreseen worst."
         ]
     resting = found.get("resting")
     if resting and resting["loss"]["value"] is not None:
@@ -139,11 +172,11 @@ def _rest(found: dict[str, Any]) -> list[str]:
             f"In the end it comes to rest at about {number(value)}{known}: the steps do not shrink "
             f"with the gradient. {percent(share)} of that is a shift common to all examples."
         ]
-    if found["method"] != "modes":
+    if found["method"] != "modes" or _diverges(found):
         return []
     floor = found["floor"]
     rest = "the layer can be exact" if floor == 0 else f"no weights do better than {number(floor)}"
-    return [f"In the end: {rest}. Epochs are counted without batch noise."]
+    return [f"In the end: {rest}. Beyond the run epochs are counted without batch noise."]
 
 
 def _optimizer(found: dict[str, Any]) -> list[str]:

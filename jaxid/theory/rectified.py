@@ -30,7 +30,8 @@ from jaxid.types import Array, Key
 
 DRAWN = 128
 """Leading eigenvectors along which the unexplained part of x~ is drawn jointly."""
-TINY = 1e-30
+TINY, STILL, SURE = 1e-30, 100.0, 30.0
+"""Stands for 0; times it a variance is none; deviations from 0 at which a sign is certain."""
 
 
 class Outputs(NamedTuple):
@@ -63,6 +64,7 @@ def outputs(data: Strata, w: Array, rectified: bool) -> Outputs:
     along = data.basis.T @ w
     pushed = jnp.einsum("krs,sm->krm", data.inner, along)
     variance = (along[None] * pushed).sum(axis=1) + data.rest @ jnp.square(w)
+    variance = jnp.maximum(variance, 0.0)
     m = data.values.shape[1]
     own = w[:m].diagonal() if w.shape[0] >= m else jnp.zeros((m,))
     covariance = (data.cross * along[None]).sum(axis=1) + data.cross_rest * own[None]
@@ -80,7 +82,10 @@ def outputs(data: Strata, w: Array, rectified: bool) -> Outputs:
     if not rectified:
         one = jnp.ones_like(mean)
         return Outputs(along, pushed, covariance, deviation, mean, shifts, kind, 0 * one, one)
-    t = mean / deviation[:, None]
+    # A unit whose z is one number is on or off, and at 0 it is off, as the gradient of ReLU is.
+    fixed = (variance <= STILL * TINY)[:, None]
+    t = jnp.where(fixed, jnp.where(mean > 0, SURE, -SURE), mean / deviation[:, None])
+    t = jnp.clip(t, -SURE, SURE)
     # phi / Phi by logarithms: both vanish far below.
     hazard = jnp.exp(norm.logpdf(t) - norm.logcdf(t))
     share = kind * norm.cdf(t)
@@ -157,7 +162,8 @@ def drawn_gradient(
     signed = signed.astype(w.dtype)
     one, other = group(data, found, signed), group(data, found, 1 - signed)
     count, further = _counts(keys[1], keys[3], batch, one.share, other.share)
-    shape = jnp.square(one.residual) / one.spread
+    # Residuals of 0 have no shape, and sum up to 0 with any.
+    shape = jnp.maximum(jnp.square(one.residual) / one.spread, 1e-6)
     summed = jax.random.gamma(keys[2], jnp.maximum(shape * count, 1e-3)) / shape * one.residual
     # Without any, the gamma draw of almost no shape is no number to keep.
     gradient = _one_sign(data, found, w, one, count, jnp.where(count > 0, summed, 0.0), unexplained)

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxid import Problem
 from jaxid.commands.predict import trained
 from jaxid.diagnosis.foreseen import foreseen
+from jaxid.diagnosis.optimizer_facts import optimizer_facts
 from jaxid.diagnosis.predicted_modes import quadratic_of, stable_rate
 from jaxid.diagnosis.prediction import method_of, predict
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
@@ -185,3 +186,14 @@ def test_explain_tells_it_where_that_is_quick():
     wide = dataclasses.replace(problem, train=(np.zeros((40, 784), np.uint8), None), test=None)
     record, arrays = foreseen(spec, Runner(wide), None, SILENT)
     assert record["curve"] is None and "minutes" in record["why"] and arrays == {}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "forgets"),
+    [(optax.rmsprop(1e-3, decay=0.9, eps=1e-7, eps_in_sqrt=False), True),
+     (optax.adam(1e-3), False), (optax.sgd(0.1), False)],
+    ids=["rmsprop", "adam", "sgd"],
+)  # fmt: skip
+def test_which_optimizers_forget_how_large_gradients_were(optimizer, forgets):
+    found = optimizer_facts(mine(optimizer=optimizer), None)
+    assert found["forgets"] is forgets and found["rescaled_both"] is None

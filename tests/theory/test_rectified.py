@@ -114,3 +114,13 @@ def test_an_output_that_nothing_activates_has_no_gradient():
     keys = jax.random.split(jax.random.key(3), DRAWS)
     made = np.asarray(drawn(data, w, True, keys))
     assert not made[:, :, 2].any() and made[:, :, 4].any()
+
+
+def test_an_output_whose_weights_are_all_zero_is_off_and_stays_so():
+    x = with_one(images())
+    data = strata(x[:, :D], x[:, :D])
+    w = jnp.zeros_like(weights())
+    found = outputs(data, w, True)
+    assert not np.asarray(activity(found)).any()
+    assert not np.asarray(drawn(data, w, True, jax.random.split(jax.random.key(3), DRAWS))).any()
+    assert np.allclose(loss(data, found), np.square(x[:, :D]).mean(axis=0), rtol=0.02)
