@@ -144,7 +144,9 @@ def explain(
             record["first_step"] = far._asdict()
             _analyse(plan, runner, history, record, arrays, reporter)
             record["certificate"] = _certificate(problem, history, spec.seed_list, reporter)
-            record["prediction"], told = foreseen(spec, runner, history.census, reporter)
+            record["prediction"], told = foreseen(
+                spec, runner, history.census, reporter, seconds=plan.predicted_seconds
+            )
             arrays |= told
         _try(plan, history, rate_remedy(far), trials, reporter)
     except KeyboardInterrupt:

@@ -18,12 +18,19 @@ Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 WIDE = 128
 """Features up to which it takes seconds."""
+LONG = 300.0
+"""Seconds from which on a run has a minute for what takes one with more features."""
 STEPS = 1000
 """Steps that are foreseen of a course that is followed step by step."""
 
 
 def foreseen(
-    spec: IdentitySpec, runner: Runner, census: Census | None, reporter: Reporter
+    spec: IdentitySpec,
+    runner: Runner,
+    census: Census | None,
+    reporter: Reporter,
+    *,
+    seconds: float = 0.0,
 ) -> tuple[Record, Arrays]:
     """The first seed's predicted loss, as far as it is quick, and its measured one there.
 
@@ -32,6 +39,7 @@ def foreseen(
       runner: of its problem.
       census: of the training that was done, for the measured loss.
       reporter: shows progress.
+      seconds: that the whole run is thought to take.
 
     Returns:
       (record, arrays); without a curve where it would take minutes or nothing is known.
@@ -39,14 +47,15 @@ def foreseen(
     problem: Problem = runner.problem
     method, why = method_of(spec, problem)
     inputs = int(np.prod(np.shape(problem.train[0])[1:]))
-    if method is not None and inputs > WIDE:
+    quick = inputs <= WIDE or seconds >= LONG
+    if method is not None and not quick:
         why = f"it takes minutes with {inputs} features; `jaxid predict` tells it"
-    if method is None or inputs > WIDE:
+    if method is None or not quick:
         return {"method": None, "curve": None, "why": why}, {}
     steps = problem.steps_per_epoch
     epochs = problem.epochs
     if method == "moments":
-        epochs = min(epochs, max(1, STEPS // steps))
+        epochs = min(epochs, max(1, STEPS // steps)) if inputs <= WIDE else 1
     asked = dataclasses.replace(problem, epochs=epochs)
     states = runner.init(spec.seed_list[:1])
     found, _ = predict(spec, asked, states, spec.seed_list[:1], (), reporter)
