@@ -85,7 +85,8 @@ def test_the_intervals_hold_the_truth_as_often_as_they_should(measured):
     means = counts(
         measured,
         lambda values, _, __, found: (
-            np.sum(found.weights * found.nodes, axis=1), values.sum() / ORDER,
+            np.sum(found.weights * found.nodes, axis=1),
+            values.sum() / ORDER,
         ),
     )
     held, tried = np.add(traces, means)
