@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.types import Array, Key, Params
+
+SHARED = 4096
+"""Numbers up to which one program draws for trees of several sizes."""
 
 
 def dot(a: Params, b: Params) -> Array:
@@ -44,11 +48,24 @@ def signs_like(key: Key, a: Params) -> Params:
     return _drawn(jax.random.rademacher, key, a)
 
 
-@partial(jax.jit, static_argnums=0)
 def _drawn(draw: Callable[..., Array], key: Key, a: Params) -> Params:
-    # One draw that is cut up: a program with a draw for each leaf takes long to compile.
+    # Draws take long to compile. So there is one, not one for each leaf; and small ones are
+    # rounded up to a power of two, for trees of many sizes to share it. JAX draws the same
+    # numbers first whatever the count.
+    count = size(a)
+    rounded = count if count > SHARED else 1 << max(count - 1, 0).bit_length()
+    return _cut(_draw(draw, key, rounded, jnp.result_type(*jax.tree.leaves(a))), a)
+
+
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _draw(draw: Callable[..., Array], key: Key, count: int, dtype: Any) -> Array:
+    return draw(key, (count,), dtype)
+
+
+@jax.jit
+def _cut(drawn: Array, a: Params) -> Params:
     leaves, structure = jax.tree.flatten(a)
-    drawn = draw(key, (size(a),), jnp.result_type(*leaves))
+    drawn = drawn[: size(a)]
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     parts = zip(jnp.split(drawn, ends), leaves, strict=True)
     return jax.tree.unflatten(structure, [p.reshape(x.shape).astype(x.dtype) for p, x in parts])

@@ -67,7 +67,7 @@ class FrozenStatistics(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """One self-attention head over four places, mean, dense.
+    """One self-attention head over four places, whose values they are; mean, dense.
 
     Written out: `jax.nn.dot_product_attention`, which Flax's layer calls, takes its softmax
     in float32 whatever it is given, and no claim of 1e-10 can be tested on that.
@@ -76,12 +76,11 @@ class Attention(nnx.Module):
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.query = nnx.Linear(4, 3, rngs=rngs)
         self.key = nnx.Linear(4, 3, rngs=rngs)
-        self.value = nnx.Linear(4, 3, rngs=rngs)
-        self.out = nnx.Linear(3, 3, rngs=rngs)
+        self.out = nnx.Linear(4, 3, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         scores = self.query(x) @ self.key(x).swapaxes(1, 2)
-        mixed = jax.nn.softmax(scores / 3**0.5) @ self.value(x)
+        mixed = jax.nn.softmax(scores / 3**0.5) @ x
         return self.out(mixed.mean(axis=1))
 
 

@@ -72,3 +72,16 @@ def test_random_like_is_standard_normal_in_the_trees_own_form():
     assert not np.array_equal(trees.random_like(jax.random.key(1), big)["a"], found["a"])
     half = trees.random_like(jax.random.key(0), {"x": jnp.zeros(3, jnp.bfloat16)})
     assert half["x"].dtype == jnp.bfloat16
+
+
+def test_one_draw_is_cut_up_whatever_its_size():
+    # Drawing programs are shared by sizes: none may show in the numbers.
+    for shapes in ([(3, 4), (4,), ()], [(70, 60), (5,)]):
+        like = [jnp.zeros(shape) for shape in shapes]
+        count = trees.size(like)
+        for drawn, draw in (
+            (trees.random_like, jax.random.normal),
+            (trees.signs_like, jax.random.rademacher),
+        ):
+            found = flat(drawn(jax.random.key(3), like))
+            assert np.array_equal(found, np.asarray(draw(jax.random.key(3), (count,), jnp.float32)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxid.training.loop import TrainState
@@ -40,7 +41,9 @@ def load_state(folder: Path, like: TrainState) -> TrainState:
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
     with ocp.StandardCheckpointer() as checkpointer:
         plain = TrainState(*checkpointer.restore(path, target))
-    return plain._replace(key=jax.random.wrap_key_data(jnp.asarray(plain.key)))
+    # Restored arrays are placed on a mesh; for those every program would be compiled anew.
+    plain = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), plain)
+    return plain._replace(key=jax.random.wrap_key_data(plain.key))
 
 
 def _plain(state: TrainState) -> TrainState:

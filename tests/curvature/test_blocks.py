@@ -42,7 +42,7 @@ def dense_blocks(x, y, kernel, bias, name):
                 rows = jnp.concatenate([rows, jnp.ones((N, 1))], axis=1)
             return jnp.mean((activation(name)(rows @ stacked) - jnp.asarray(y)) ** 2)
 
-        whole = np.asarray(jax.hessian(loss)(stacked))
+        whole = np.asarray(jax.jit(jax.hessian(loss))(stacked))
     blocks = np.stack([whole[:, j, :, j] for j in range(M)])
     rest = whole.copy()
     for j in range(M):

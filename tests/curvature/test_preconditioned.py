@@ -31,7 +31,7 @@ def case():
 
 def dense(params, rates, x):
     flat, unravel = ravel_pytree(params)
-    hessian = np.asarray(jax.hessian(lambda w: loss(unravel(w), x))(flat))
+    hessian = np.asarray(jax.jit(jax.hessian(lambda w: loss(unravel(w), x)))(flat))
     root = np.sqrt(np.asarray(ravel_pytree(rates)[0]))
     return root[:, None] * hessian * root[None, :]
 
@@ -40,7 +40,7 @@ def test_the_product_equals_the_dense_matrix():
     with float64():
         params, rates, x = case()
         v = trees.random_like(jax.random.key(0), params)
-        found = Scaled(HESSIAN)(((params, x), rates), v)
+        found = jax.jit(Scaled(HESSIAN))(((params, x), rates), v)
         expected = dense(params, rates, x) @ np.asarray(ravel_pytree(v)[0])
         np.testing.assert_allclose(ravel_pytree(found)[0], expected, rtol=1e-10)
 

@@ -118,7 +118,7 @@ def test_any_problem_can_be_looked_at(name):
     assert record["null"] is None
     with float64():
         dense = oracles.dense_hessian(problem, wide(state.params), data)
-        gradient = oracles.flat(jax.grad(problem.mean_loss)(wide(state.params), data))
+        gradient = oracles.flat(jax.jit(jax.grad(problem.mean_loss))(wide(state.params), data))
     values, vectors = np.linalg.eigh(dense)
     hessian = record["matrices"][0]
     found = hessian["exact"]

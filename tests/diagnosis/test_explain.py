@@ -196,7 +196,7 @@ def test_a_plan_knows_what_will_be_done(small):
     assert longer.predicted_seconds > plan.predicted_seconds
 
 
-def test_an_interrupt_keeps_what_is_finished(no_floor, monkeypatch, tmp_path):
+def test_an_interrupt_keeps_what_is_finished(gaussian, no_floor, monkeypatch, tmp_path):
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -212,7 +212,6 @@ def test_an_interrupt_keeps_what_is_finished(no_floor, monkeypatch, tmp_path):
 
     # During the trials, the second of them by name.
     with no_floor(), monkeypatch.context() as patch:
-        whole, _ = run(GAUSSIAN, mode="short")
         patch.setattr(trials, "MOST_TOGETHER", 1)
         real = trials._run_one
         patch.setattr(
@@ -223,5 +222,5 @@ def test_an_interrupt_keeps_what_is_finished(no_floor, monkeypatch, tmp_path):
         record, _ = run(GAUSSIAN, mode="short")
     assert record["interrupted"] == "remedies"
     assert [t["name"] for t in record["trials"]] == [SINGLES[0].name]
-    assert record["budget"] == whole["budget"]
+    assert record["budget"] == gaussian[0]["budget"]
     assert "budget_reason" not in record

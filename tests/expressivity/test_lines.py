@@ -53,18 +53,24 @@ def test_lines_touch_and_no_slope_does_better_in_the_middle(name):
     ends = np.sort(rng.normal(size=(2, 40)) * 4, axis=0)
     with float64():
         low, high = jnp.asarray(ends[:1]), jnp.asarray(ends[1:])
-        best = jax.jit(lambda low, high: least_area(function, low, high))(low, high)
+        middle = 0.5 * (low + high)
+
+        # The best slopes and all others in one program: outside jit each step compiles anew.
+        @jax.jit
+        def drawn(low, high):
+            best = least_area(function, low, high)
+            least, most = slope_range(function, low, high)
+            slope = least + (most - least) * jnp.linspace(0, 1, 41)[:, None]
+            stacked = Slopes(*(jnp.concatenate([one, slope]) for one in best))
+            return best, lines(function, stacked, low, high)
+
+        best, found = drawn(low, high)
         below, above = gaps(name, best, low, high)
         assert np.all(below.min(axis=0) < 1e-4) and np.all(above.min(axis=0) < 1e-4)
-        middle = 0.5 * (low + high)
-        drawn = lines(function, best, low, high)
-        at = [drawn.slopes.below * middle + drawn.below, drawn.slopes.above * middle + drawn.above]
-        least, most = slope_range(function, low, high)
-        # All slopes in one call: each compiles anew outside jit.
-        slope = least + (most - least) * jnp.linspace(0, 1, 41)[:, None]
-        other = lines(function, Slopes(slope, slope), low, high)
-        assert np.all(slope * middle + other.below <= at[0] + 1e-9)
-        assert np.all(slope * middle + other.above >= at[1] - 1e-9)
+        under = np.asarray(found.slopes.below) * np.asarray(middle) + np.asarray(found.below)
+        over = np.asarray(found.slopes.above) * np.asarray(middle) + np.asarray(found.above)
+        assert np.all(under[1:] <= under[:1] + 1e-9)
+        assert np.all(over[1:] >= over[:1] - 1e-9)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "softplus"])
@@ -75,14 +81,15 @@ def test_the_intercepts_derivative_is_minus_the_place_where_it_touches(name, abo
         low, high = jnp.asarray([-2.0, -1.0, 0.3]), jnp.asarray([1.0, 3.0, 2.0])
         slope = jnp.asarray([0.3, 0.4, 0.6])
 
+        @partial(jax.value_and_grad, has_aux=True)
         def total(slope):
-            return support(function, slope, low, high, above=above)[0].sum()
+            intercept, place = support(function, slope, low, high, above=above)
+            return intercept.sum(), (intercept, place)
 
-        found = jax.grad(total)(slope)
-        _, place = support(function, slope, low, high, above=above)
+        measured = jax.jit(total)
+        (_, (_, place)), found = measured(slope)
         step = 1e-6
-        apart = (
-            support(function, slope + step, low, high, above=above)[0]
-            - support(function, slope - step, low, high, above=above)[0]
-        ) / (2 * step)
+        (_, (up, _)), _ = measured(slope + step)
+        (_, (down, _)), _ = measured(slope - step)
+        apart = (up - down) / (2 * step)
     assert np.allclose(found, -place) and np.allclose(apart, -place, atol=1e-5)

@@ -119,7 +119,8 @@ def oracle(problem, params, rate, steps):
     """(losses, largest curvature) of the linearised network, by its dense Jacobian, float64."""
     x = jnp.asarray(problem.train[0])
     flat, back = jax.flatten_util.ravel_pytree(params)
-    dense = np.asarray(jax.jacobian(lambda w: problem.outputs(back(w), (x, None)).ravel())(flat))
+    outputs = jax.jit(jax.jacobian(lambda w: problem.outputs(back(w), (x, None)).ravel()))
+    dense = np.asarray(outputs(flat))
     residual = np.asarray((problem.outputs(params, (x, None)) - x).ravel())
     h, modes = np.linalg.eigh(2.0 / residual.size * dense @ dense.T)
     start = modes.T @ residual

@@ -25,6 +25,7 @@ def test_states_come_back_bit_for_bit_and_training_goes_on_as_if_never_stopped(t
     for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(state), strict=True):
         a, b = (jax.random.key_data(v) if v.dtype.name.startswith("key") else v for v in (a, b))
         assert a.dtype == b.dtype and np.array_equal(a, b)
+        assert a.sharding == b.sharding, "what was compiled for the one serves the other"
     ends = [run.anneal(one, 1, name="").state.params for one in (state, back)]
     assert jax.tree.all(jax.tree.map(np.array_equal, *ends))
 
