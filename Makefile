@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 MPLBACKEND := Agg
 export MPLBACKEND
 
-.PHONY: help explain test lint format figures bench-keras bench-layouts bench-curvature bench-exact clean
+.PHONY: help explain test lint format figures bench-keras bench-layouts bench-curvature bench-exact golden clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench-curvature: $(STAMP) .venv-curvature/bin/python ## eigenvalues, density, tr
 
 bench-exact: $(STAMP) ## time and memory of all 615,440 eigenvalues of one layer (MNIST)
 	$(BIN)/python scripts/bench/exact_spectrum.py
+
+golden: $(STAMP) ## records of commit BASE beside those of the code here; 4 minutes on 2 cores
+	$(BIN)/python scripts/bench/golden.py --base $(or $(BASE),HEAD)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
