@@ -16,11 +16,17 @@ from rich.console import Console
 
 from jaxid.commands.output import check_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
-from jaxid.diagnosis.certification import certify_regions, error_network, predicted_seconds
+from jaxid.diagnosis.certification import (
+    certify_regions,
+    error_function,
+    error_network,
+    predicted_seconds,
+)
 from jaxid.diagnosis.family_verdict import family_record
 from jaxid.diagnosis.regions import Effort, regions
 from jaxid.errors import InputError
 from jaxid.expressivity.bounds import MethodName
+from jaxid.expressivity.check import Original
 from jaxid.loading import load_function
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.certificate import draw_certificate
@@ -125,7 +131,10 @@ def measure(
     if subject.spec is not None and target is None:
         family, written = family_record(subject.spec, problem)
         named |= written
-    rows, arrays, interrupted = certify_regions(net, found, effort, subject.seeds[0], reporter)
+    original = Original(error_function(problem, params, target))
+    rows, arrays, interrupted = certify_regions(
+        net, found, effort, subject.seeds[0], reporter, original
+    )
     arrays |= named
     for row in rows:
         x = arrays[f"{row['region']}/x"].reshape((1, *np.shape(problem.train[0])[1:]))

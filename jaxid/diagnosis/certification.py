@@ -19,11 +19,14 @@ from jaxid.diagnosis.regions import Effort, Region, regions
 from jaxid.errors import InputError
 from jaxid.expressivity.bounds import METHODS, MethodName
 from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_layer
+from jaxid.expressivity.check import Original, check
 from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
 from jaxid.expressivity.network import Network, network
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.tracing import mixes_examples
+from jaxid.tracing.independence import Coupling, coupling
+from jaxid.tracing.independence_rules import Reason
+from jaxid.tracing.source import line_of
 from jaxid.training.progress import SILENT, Reporter, Task
 from jaxid.types import Estimate, Params
 
@@ -33,10 +36,10 @@ EXACT = 20.0
 """Operations of the exact worst error of one ReLU layer, for each output and pair of inputs."""
 
 
-def error_network(
+def error_function(
     problem: Problem, params: Params, target: Callable[[Any], Any] | None = None
-) -> Network:
-    """e(x) = f(x) - target(x) in original units.
+) -> Callable[[Any], Any]:
+    """e(x) = f(x) - target(x) in original units, (batch, ...) -> (batch, outputs).
 
     Args:
       problem: network and maps.
@@ -44,11 +47,11 @@ def error_network(
       target: (batch, ...) -> (batch, m); the identity if None.
 
     Raises:
-      InputError: for networks that bounds can't read, and outputs of another length.
+      InputError: for a target that can't take the inputs; when called, for outputs of another
+        length.
     """
-    shape = np.shape(problem.train[0])[1:]
     if target is not None:
-        _check_target(target, shape)
+        _check_target(target, np.shape(problem.train[0])[1:])
 
     def error(x: Any) -> Any:
         outputs = problem.original(problem.net.apply(params, problem.inputs(x)))
@@ -60,12 +63,57 @@ def error_network(
             )
         return (outputs - targets).reshape(x.shape[0], -1)
 
-    if mixes_examples(error, shape):
-        raise InputError(
-            "the network's output for one input depends on the others of its batch; certify what "
-            "treats them apart (batch statistics frozen, no mean over the batch)"
+    return error
+
+
+def error_network(
+    problem: Problem, params: Params, target: Callable[[Any], Any] | None = None
+) -> Network:
+    """The same as bounds take it: the program that runs in float32, its constants as they are.
+
+    Raises:
+      InputError: for networks that bounds can't read, for examples that are not treated apart
+        and alike, and for outputs of another length.
+    """
+    shape = np.shape(problem.train[0])[1:]
+    error = error_function(problem, params, target)
+    coupled = coupling(error, shape)
+    if coupled is not None and coupled.reason is not Reason.UNKNOWN:
+        raise InputError(_coupled(coupled))
+    net = network(error, shape, np.float32)
+    if coupled is not None:
+        raise InputError(_coupled(coupled))
+    return net
+
+
+def _coupled(coupled: Coupling) -> str:
+    """One line on why examples are not treated apart and alike."""
+    line = "" if coupled.equation is None else line_of(coupled.equation)
+    what = f"{coupled.primitive}{f' at {line}' if line else ''}"
+    if coupled.reason is Reason.MIXED:
+        return (
+            f"the network's output for one input depends on the others of its batch ({what}); "
+            "certify what treats them apart (batch statistics frozen, no mean over the batch)"
         )
-    return network(error, shape)
+    if coupled.reason is Reason.RANDOM:
+        return (
+            f"the network draws random numbers for every example ({what}), as dropout does in "
+            "training; certify the network that is evaluated (deterministic=True)"
+        )
+    if coupled.reason is Reason.PLACE:
+        return (
+            f"what the network does to an input depends on its place in the batch ({what}); "
+            "certify what treats all alike"
+        )
+    if coupled.reason is Reason.SIZE:
+        return (
+            f"what the network does to an input depends on how many there are ({what}); certify "
+            "what treats all alike"
+        )
+    return (
+        f"it can't be told whether the network treats the inputs of a batch apart ({what}); leave "
+        "that operation out of what is certified"
+    )
 
 
 def _check_target(target: Callable[[Any], Any], shape: tuple[int, ...]) -> None:
@@ -122,15 +170,33 @@ class Certified(NamedTuple):
 
 
 def certify_regions(
-    net: Network, found: list[Region], effort: Effort, seed: int, reporter: Reporter = SILENT
+    net: Network,
+    found: list[Region],
+    effort: Effort,
+    seed: int,
+    reporter: Reporter = SILENT,
+    original: Original | None = None,
 ) -> Certified:
-    """Certificates for the regions, in turn; an interrupt keeps those that are finished."""
+    """Certificates for the regions, in turn; an interrupt keeps those that are finished.
+
+    Args:
+      net: from `error_network`.
+      found: the regions.
+      effort: how hard to try on each.
+      seed: of the attacks.
+      reporter: shows progress.
+      original: the function that ``net`` was read from, `error_function`: every region's bounds
+        are compared with it.
+
+    Raises:
+      Fault: where it leaves them.
+    """
     rows: list[Record] = []
     arrays: Arrays = {}
     with reporter.task("certificates", len(found)) as task:
         for region in found:
             try:
-                row, own = _certified(net, region, effort, seed, partial(_tell, task))
+                row, own = _certified(net, region, effort, seed, original, partial(_tell, task))
             except KeyboardInterrupt:
                 if not rows:
                     raise
@@ -171,13 +237,19 @@ def _tell(task: Task, text: str) -> None:
 
 
 def _certified(
-    net: Network, region: Region, effort: Effort, seed: int, said: Callable[[str], None]
+    net: Network,
+    region: Region,
+    effort: Effort,
+    seed: int,
+    original: Original | None,
+    said: Callable[[str], None],
 ) -> tuple[Record, Arrays]:
     method, restarts = _plan(region, effort)
+    key = role_key(seed_key(seed), f"attack {region.name}")
     made = certify(
         net,
         region.box,
-        role_key(seed_key(seed), f"attack {region.name}"),
+        key,
         method=method,
         steps=effort.steps,
         restarts=restarts,
@@ -190,7 +262,20 @@ def _certified(
         f"{region.name}/error_low": made.low,
         f"{region.name}/error_high": made.high,
     }
-    return certificate_record(region, made), arrays
+    record = certificate_record(region, made)
+    if original is not None:
+        said(f"{region.name}: compared with the network")
+        checked = check(
+            net,
+            original,
+            region.box,
+            made.low,
+            made.high,
+            made.attack.x[None],
+            role_key(key, "check"),
+        )
+        record["check"] = checked._asdict()
+    return record, arrays
 
 
 def short_certificate(problem: Problem, params: Params, seed: int) -> Record:
@@ -207,7 +292,8 @@ def short_certificate(problem: Problem, params: Params, seed: int) -> Record:
         net = error_network(problem, params)
     except InputError as refused:
         return {"region": region.words, "lower": None, "upper": None, "reason": str(refused)}
-    row, _ = _certified(net, region, effort, seed, lambda _: None)
+    original = Original(error_function(problem, params))
+    row, _ = _certified(net, region, effort, seed, original, lambda _: None)
     return {
         "region": region.words,
         "seed": seed,

@@ -15,16 +15,28 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxid.expressivity.crown import Linear, below, start_lines, with_slopes
-from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.expressivity.crown import Drawn, Linear, below, outline, start_lines, with_slopes
 from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.lines import Slopes, free_slopes
-from jaxid.expressivity.network import Numbers, PointwiseStep, Structure
+from jaxid.expressivity.lines import Lines, Slopes, free_slopes
+from jaxid.expressivity.network import (
+    AffineStep,
+    Numbers,
+    PointwiseStep,
+    ProductStep,
+    Step,
+    StraightStep,
+    Structure,
+    UnaryStep,
+)
+from jaxid.expressivity.outlines import outline_slopes
 from jaxid.types import Array
 
 KINKED, SMOOTH, FALL = 0.1, 0.03, 0.3
 """Adam's first rates, over the range of slopes, and the share to which they fall: a ReLU's lower
 line starts at an end of its range, a smooth function's lines of least area are nearly right."""
+
+PLACES = 4
+"""Where straight pieces meet, up to which their slopes are optimised."""
 
 
 class Climb(NamedTuple):
@@ -50,24 +62,27 @@ def optimised(
       structure, numbers, at, spec, known: as in `jaxid.expressivity.crown.below`.
       steps: 0 gives the lines of least area.
     """
-    parents = {
-        index: (step.name, known[step.parent])
-        for index, step in enumerate(structure.steps[:at], start=1)
-        if isinstance(step, PointwiseStep)
-    }
-    ranges = {
-        i: free_slopes(FUNCTIONS[name], parent.low[None, :], parent.high[None, :])
-        for i, (name, parent) in parents.items()
-    }
+    fixed: dict[int, Drawn] = {}
+    parents: dict[int, tuple[UnaryStep, Any, Interval]] = {}
+    for index, step in enumerate(structure.steps[:at], start=1):
+        if isinstance(step, AffineStep):
+            continue
+        if _free(step):
+            assert not isinstance(step, ProductStep)
+            parents[index] = (step, numbers[index - 1], known[step.parent])
+        else:
+            fixed[index] = start_lines(index, structure, numbers, known)
+    ranges = {i: _ranges(*each) for i, each in parents.items()}
     shape = (spec.shape[0], 1)
-    first = {
-        i: Slopes(*(jnp.tile(s, shape) for s in start_lines(name, parent).slopes))
-        for i, (name, parent) in parents.items()
-    }
+    first: dict[int, Slopes] = {}
+    for i in parents:
+        drawn = start_lines(i, structure, numbers, known)
+        assert isinstance(drawn, Lines)
+        first[i] = Slopes(*(jnp.tile(s, shape) for s in drawn.slopes))
 
     def bound(slopes: dict[int, Slopes]) -> Linear:
-        drawn = {i: with_slopes(n, slopes[i], parent) for i, (n, parent) in parents.items()}
-        return below(structure, numbers, at, spec, known, drawn)
+        drawn = {i: with_slopes(s, own, slopes[i], p) for i, (s, own, p) in parents.items()}
+        return below(structure, numbers, at, spec, known, {**fixed, **drawn})
 
     if steps == 0 or not parents:
         return bound(first)
@@ -75,7 +90,7 @@ def optimised(
         optax.scale_by_adam(b1=0.9, b2=0.99),
         optax.scale_by_schedule(optax.exponential_decay(1.0, steps, FALL)),
     )
-    rates = {i: KINKED if FUNCTIONS[name].kink else SMOOTH for i, (name, _) in parents.items()}
+    rates = {i: SMOOTH if _smooth(step) else KINKED for i, (step, _, _) in parents.items()}
 
     def total(slopes: dict[int, Slopes]) -> tuple[Array, Array]:
         least = bound(slopes).least
@@ -104,6 +119,30 @@ def optimised(
     # One climb more than moves: it judges the last slopes, in the program that is there.
     end, _ = jax.lax.scan(climb, start, None, length=steps + 1)
     return bound(end.kept)
+
+
+def _free(step: Step) -> bool:
+    """Whether its slopes are optimised: named functions, and straight pieces if they are few."""
+    if isinstance(step, StraightStep):
+        return step.places <= PLACES
+    return isinstance(step, PointwiseStep)
+
+
+def _smooth(step: UnaryStep) -> bool:
+    return isinstance(step, PointwiseStep) and not step.function.kink
+
+
+def _ranges(step: UnaryStep, own: Any, parent: Interval) -> tuple[Slopes, Slopes]:
+    """((least, largest) slope below, the same above) that may serve."""
+    if isinstance(step, PointwiseStep):
+        return free_slopes(step.function, parent.low[None, :], parent.high[None, :])
+    assert isinstance(step, StraightStep)
+    shape = (1, parent.low.shape[0])
+    least = jnp.broadcast_to(own.slopes.min(axis=0)[None], shape)
+    most = jnp.broadcast_to(own.slopes.max(axis=0)[None], shape)
+    start = outline_slopes(outline(step, own, parent), *parent)
+    ends = Slopes(jnp.minimum(least, jnp.minimum(*start)), jnp.maximum(most, jnp.maximum(*start)))
+    return ends, ends
 
 
 @partial(jax.jit, static_argnums=(0, 2, 5))

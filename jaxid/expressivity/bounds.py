@@ -16,8 +16,8 @@ import numpy as np
 
 from jaxid.expressivity.alpha import optimised_interval
 from jaxid.expressivity.crown import both_sides, start_lines
-from jaxid.expressivity.intervals import Interval, propagate, step_interval
-from jaxid.expressivity.network import Network, Numbers, PointwiseStep, Structure
+from jaxid.expressivity.intervals import UNBOUNDED, Interval, propagate, step_interval
+from jaxid.expressivity.network import AffineStep, Network, Numbers, Structure
 from jaxid.precision import float64
 from jaxid.types import Array
 
@@ -66,8 +66,11 @@ def output_bounds(
 
 
 def _held(output: Interval) -> Interval:
-    """As NumPy arrays, which stay float64 outside."""
-    return Interval(np.asarray(output.low), np.asarray(output.high))
+    """As NumPy arrays, which stay float64 outside; infinite where nothing is bounded."""
+    low, high = (np.asarray(end) for end in output)
+    return Interval(
+        np.where(low > -UNBOUNDED, low, -np.inf), np.where(high < UNBOUNDED, high, np.inf)
+    )
 
 
 @partial(jax.jit, static_argnums=0)
@@ -83,8 +86,8 @@ def _linear(structure: Structure, numbers: Numbers, box: Interval) -> tuple[list
     chosen = wanted(structure)
     for index, step in enumerate(structure.steps, start=1):
         found.append(step_interval(step, numbers[index - 1], found))
-        if isinstance(step, PointwiseStep):
-            drawn[index] = start_lines(step.name, found[step.parent])
+        if not isinstance(step, AffineStep):
+            drawn[index] = start_lines(index, structure, numbers, found)
         if index in chosen:
             own = both_sides(structure, numbers, index, found, drawn)
             counts.append(_looser(own, found[index]))
@@ -131,12 +134,11 @@ def wanted(structure: Structure) -> set[int]:
         for index in chosen
         if index > 0
         and not (
-            not isinstance(step := structure.steps[index - 1], PointwiseStep)
-            and step.parents == (0,)
+            isinstance(step := structure.steps[index - 1], AffineStep) and step.parents == (0,)
         )
     }
 
 
 def _beyond_an_activation(structure: Structure, index: int) -> bool:
     """Whether there is a line to optimise."""
-    return any(isinstance(step, PointwiseStep) for step in structure.steps[:index])
+    return any(not isinstance(step, AffineStep) for step in structure.steps[:index])

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxid.expressivity.attack import RESTARTS, SIDES
 from jaxid.expressivity.attack import STEPS as ASCENT
 from jaxid.expressivity.bounds import METHODS, MethodName, wanted
-from jaxid.expressivity.network import AffineStep, Network, Structure
+from jaxid.expressivity.curves import CELLS
+from jaxid.expressivity.network import AffineStep, CurveStep, Network, Structure
 from jaxid.precision import float64
 
 COMPILE: dict[str, float] = {"intervals": 0.5, "crown": 1.2, "alpha": 3.0, "attack": 2.0}
@@ -21,13 +22,15 @@ GRADIENT = 3.0
 
 
 def weights_before(structure: Structure, at: int) -> float:
-    """Entries of the dense weights on the way to a node; diagonals count once an element."""
+    """Entries of the weights on the way to a node, as if all were dense; a function of one
+    variable counts its cells for each element."""
     total = 0.0
     for index, step in enumerate(structure.steps[:at], start=1):
         if isinstance(step, AffineStep):
             total += sum(structure.sizes[index] * structure.sizes[p] for p in step.parents)
         else:
-            total += structure.sizes[index]
+            cells = CELLS * len(step.program) if isinstance(step, CurveStep) else 1
+            total += cells * structure.sizes[index]
     return total
 
 

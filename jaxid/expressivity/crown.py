@@ -13,16 +13,33 @@ the terms by gamma of the sum of their sizes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 
-from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.expressivity import curves, tables
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.lines import Lines, Slopes, least_area, lines
-from jaxid.expressivity.network import Numbers, PointwiseStep, Structure, times, transposed
+from jaxid.expressivity.network import (
+    AffineStep,
+    CurveStep,
+    Numbers,
+    PointwiseStep,
+    ProductStep,
+    StraightStep,
+    Structure,
+    UnaryStep,
+    absolute,
+    times,
+    transposed,
+)
+from jaxid.expressivity.outlines import Outline, outline_lines, outline_slopes
+from jaxid.expressivity.products import Planes, planes
 from jaxid.expressivity.rounding import UNIT, gamma, up
 from jaxid.types import Array
+
+Drawn: TypeAlias = Lines | Planes
+"""What stands in for a node that is not affine."""
 
 
 class Linear(NamedTuple):
@@ -47,7 +64,7 @@ def below(
     at: int,
     spec: Array,
     known: list[Interval],
-    drawn: dict[int, Lines],
+    drawn: dict[int, Drawn],
 ) -> Linear:
     """A lower bound on C h_at over the box.
 
@@ -56,8 +73,8 @@ def below(
       at: index of the node.
       spec: C, (specs, size of the node).
       known: bounds on the nodes up to ``at``, the box first.
-      drawn: for each activation before ``at`` its lines, (1, n) or (specs, n), valid on the
-        bounds of its parent.
+      drawn: for each node before ``at`` that is not affine its lines, (1, n) or (specs, n), or
+        its planes, valid on the bounds of its parents.
     """
     held: dict[int, Array] = {at: spec}
     constant = jnp.zeros(spec.shape[0], spec.dtype)
@@ -74,11 +91,24 @@ def below(
         if index not in held:
             continue
         a, step = held.pop(index), structure.steps[index - 1]
-        if isinstance(step, PointwiseStep):
+        if isinstance(step, ProductStep):
+            planes = drawn[index]
+            assert isinstance(planes, Planes)
+            shift, spread = times_known(a, planes.constant), times_known(abs(a), planes.radius)
+            constant = constant + (shift - spread).sum(axis=-1)
+            sizes = sizes + (jnp.abs(shift) + spread).sum(axis=-1)
+            count += 2 * a.shape[-1]
+            for parent, slope in zip(step.parents, planes.slopes, strict=True):
+                moved = times_known(a, slope)
+                slack = slack + 2 * UNIT * (jnp.abs(moved) @ known[parent].size)
+                give(parent, moved)
+            continue
+        if not isinstance(step, AffineStep):
             rising, falling = jnp.maximum(a, 0.0), jnp.minimum(a, 0.0)
             line = drawn[index]
-            terms = rising * line.below + falling * line.above
-            moved = rising * line.slopes.below + falling * line.slopes.above
+            assert isinstance(line, Lines)
+            terms = times_known(rising, line.below) + times_known(falling, line.above)
+            moved = times_known(rising, line.slopes.below) + times_known(falling, line.slopes.above)
             constant = constant + terms.sum(axis=-1)
             sizes = sizes + jnp.abs(terms).sum(axis=-1)
             count += a.shape[-1]
@@ -91,17 +121,24 @@ def below(
         count += a.shape[-1]
         for parent, weight in zip(step.parents, weights, strict=True):
             if weight is not None:
-                n = a.shape[-1] if weight.ndim == 2 else 1
-                reach = times(known[parent].size, jnp.abs(weight))
+                dense = weight.ndim == 2 or jnp.issubdtype(weight.dtype, jnp.integer)
+                n = a.shape[-1] if dense else 1
+                reach = times(known[parent].size, absolute(weight))
                 slack = slack + gamma(n) * (jnp.abs(a) @ reach)
-            give(parent, transposed(a, weight))
+            give(parent, transposed(a, weight, structure.sizes[parent]))
     box = known[0]
     ends = (box.low[None, :], box.high[None, :])
     a = held.get(0, jnp.zeros((spec.shape[0], box.low.shape[-1]), spec.dtype))
     least = jnp.where(a > 0, a * ends[0], a * ends[1]).sum(axis=-1)
     sizes = sizes + jnp.abs(a) @ box.size
     slack = up(slack + gamma(count + a.shape[-1]) * sizes)
-    return Linear(a, constant, slack, least + constant - slack)
+    bound = least + constant - slack
+    return Linear(a, constant, slack, jnp.where(jnp.isnan(bound), -jnp.inf, bound))
+
+
+def times_known(coefficients: Array, numbers: Array) -> Array:
+    """Their products; 0 where the coefficient is, whatever the number."""
+    return jnp.where(coefficients == 0, 0.0, coefficients * numbers)
 
 
 def both_sides(
@@ -109,7 +146,7 @@ def both_sides(
     numbers: Numbers,
     at: int,
     known: list[Interval],
-    drawn: dict[int, Lines],
+    drawn: dict[int, Drawn],
 ) -> Interval:
     """Bounds on every component of a node: C = I and -I, in one pass, which compiles in half
     the time of two."""
@@ -119,12 +156,31 @@ def both_sides(
     return Interval(low, -high)
 
 
-def start_lines(name: str, parent: Interval) -> Lines:
-    """The lines of least area on the parent's bounds, (1, n)."""
-    function, ends = FUNCTIONS[name], (parent.low[None, :], parent.high[None, :])
-    return lines(function, least_area(function, *ends), *ends)
+def start_lines(index: int, structure: Structure, numbers: Numbers, found: list[Interval]) -> Drawn:
+    """The lines of least area of a node that is not affine, or its planes, (1, n)."""
+    step, own = structure.steps[index - 1], numbers[index - 1]
+    if isinstance(step, ProductStep):
+        first, second = step.parents
+        return planes(found[first], found[second], found[index])
+    assert not isinstance(step, AffineStep)
+    parent = found[step.parent]
+    if isinstance(step, PointwiseStep):
+        ends = (parent.low[None, :], parent.high[None, :])
+        return lines(step.function, least_area(step.function, *ends), *ends)
+    shape = outline(step, own, parent)
+    return outline_lines(shape, outline_slopes(shape, *parent))
 
 
-def with_slopes(name: str, slopes: Slopes, parent: Interval) -> Lines:
+def with_slopes(step: UnaryStep, own: Any, slopes: Slopes, parent: Interval) -> Lines:
     """Lines of given slopes, (specs, n), valid on the parent's bounds."""
-    return lines(FUNCTIONS[name], slopes, parent.low[None, :], parent.high[None, :])
+    if isinstance(step, PointwiseStep):
+        return lines(step.function, slopes, parent.low[None, :], parent.high[None, :])
+    return outline_lines(outline(step, own, parent), slopes)
+
+
+def outline(step: StraightStep | CurveStep, own: Any, parent: Interval) -> Outline:
+    """Points that hold a function of one variable on the parent's bounds."""
+    if isinstance(step, StraightStep):
+        return Outline(*tables.points(own, *parent))
+    constants, held = own
+    return Outline(*curves.points(step.program, constants, held, *parent))

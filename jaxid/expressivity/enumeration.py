@@ -12,19 +12,28 @@ occur. They are no certificate: an oracle, and the truth for pictures.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.errors import InputError
-from jaxid.expressivity.functions import FUNCTIONS
 from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import Network, PointwiseStep, run
+from jaxid.expressivity.network import (
+    CurveStep,
+    Network,
+    PointwiseStep,
+    ProductStep,
+    StraightStep,
+    run,
+)
 from jaxid.precision import float64
 
 CELLS = 200_000
 """Cells beyond which it is given up."""
+PLACES = 8
+"""Kinks of one function up to which it is enumerated."""
 
 
 class Extremes(NamedTuple):
@@ -48,9 +57,14 @@ def enumerable(net: Network) -> str | None:
     inputs = net.structure.sizes[0]
     if inputs > 2:
         return f"{inputs} inputs; cells are enumerated for one or two"
-    names = {step.name for step in net.structure.steps if isinstance(step, PointwiseStep)}
-    smooth = sorted(name for name in names if not FUNCTIONS[name].kink)
-    return f"{smooth[0]} is not piecewise linear" if smooth else None
+    for step in net.structure.steps:
+        if isinstance(step, PointwiseStep) and not step.function.kink:
+            return f"{step.name} is not piecewise linear"
+        if isinstance(step, CurveStep | ProductStep):
+            return "a product or curved function is not piecewise linear"
+        if isinstance(step, StraightStep) and (step.jumps or step.places > PLACES):
+            return "a function that jumps, or has many pieces, is not enumerated"
+    return None
 
 
 def extremes(net: Network, box: Interval) -> Extremes:
@@ -77,17 +91,25 @@ def _values(net: Network, points: np.ndarray) -> list[np.ndarray]:
         return [np.asarray(v) for v in run(net.structure, net.numbers, jnp.asarray(points))]
 
 
+def _kinks(net: Network) -> Iterator[tuple[int, np.ndarray]]:
+    """(node, values of it at which a function of it bends, one for each element), in order."""
+    for step, own in zip(net.structure.steps, net.numbers, strict=True):
+        if isinstance(step, PointwiseStep) and step.name != "linear":
+            yield step.parent, np.zeros(net.structure.sizes[step.parent])
+        elif isinstance(step, StraightStep):
+            for place in np.asarray(own.places):
+                yield step.parent, np.broadcast_to(place, net.structure.sizes[step.parent])
+
+
 def _breakpoints(net: Network, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
     """((k, 1) ascending, k - 1): both ends and all places where a unit's argument is 0."""
     points = np.array([low, high])
-    for step in net.structure.steps:
-        if not isinstance(step, PointwiseStep) or step.name == "linear":
-            continue
-        values = _values(net, points)[step.parent]
+    for parent, place in _kinks(net):
+        values = _values(net, points)[parent] - place
         left, right = values[:-1], values[1:]
-        place, unit = np.nonzero(left * right < 0)
-        a, b = left[place, unit], right[place, unit]
-        start, end = points[place, 0], points[place + 1, 0]
+        cell, unit = np.nonzero(left * right < 0)
+        a, b = left[cell, unit], right[cell, unit]
+        start, end = points[cell, 0], points[cell + 1, 0]
         cuts = start + (end - start) * (a / (a - b))
         points = np.unique(np.concatenate([points[:, 0], cuts]))[:, None]
         _check(len(points))
@@ -97,11 +119,9 @@ def _breakpoints(net: Network, low: np.ndarray, high: np.ndarray) -> tuple[np.nd
 def _polygons(net: Network, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
     """(all corners, the number of cells)."""
     cells = [np.array([low, [high[0], low[1]], high, [low[0], high[1]]])]
-    for step in net.structure.steps:
-        if not isinstance(step, PointwiseStep) or step.name == "linear":
-            continue
-        for unit in range(net.structure.sizes[step.parent]):
-            values = _values(net, np.concatenate(cells))[step.parent][:, unit]
+    for parent, place in _kinks(net):
+        for unit in range(net.structure.sizes[parent]):
+            values = _values(net, np.concatenate(cells))[parent][:, unit] - place[unit]
             ends = np.cumsum([len(cell) for cell in cells])[:-1]
             pairs = zip(cells, np.split(values, ends), strict=True)
             cells = [part for cell, own in pairs for part in _cut(cell, own)]

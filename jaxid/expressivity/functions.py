@@ -26,8 +26,8 @@ ALLOWED = 64
 BISECTIONS = 60
 ALMOST = 1 - 1e-15
 INFINITE = float("inf")
-ROOT, CUBIC = float(np.sqrt(2 / np.pi)), 0.044715
-"""Of the tanh approximation of gelu (Hendrycks and Gimpel 2016)."""
+ROOT, CUBIC = (float(np.float32(number)) for number in (np.sqrt(2 / np.pi), 0.044715))
+"""Of the tanh approximation of gelu (Hendrycks and Gimpel 2016), as a float32 program has them."""
 FAR = 60.0
 """Beyond it every derivative here is constant in float64."""
 Side: TypeAlias = Literal["convex", "left", "right"]

@@ -5,12 +5,30 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from jaxid.expressivity import curves, tables
 from jaxid.expressivity.functions import value_range
-from jaxid.expressivity.network import AffineStep, Numbers, PointwiseStep, Structure, along, times
-from jaxid.expressivity.rounding import gamma, up
+from jaxid.expressivity.network import (
+    CurveStep,
+    Numbers,
+    PointwiseStep,
+    ProductStep,
+    Step,
+    StraightStep,
+    Structure,
+    absolute,
+    along,
+    times,
+)
+from jaxid.expressivity.rounding import UNIT, gamma, up
 from jaxid.types import Array
+
+ENDLESS = 1e300
+"""What stands for infinity in sums, where infinity less itself would be no number."""
+UNBOUNDED = 1e250
+"""Bounds beyond it are none: they come of something endless."""
 
 
 class Interval(NamedTuple):
@@ -38,24 +56,64 @@ def propagate(structure: Structure, numbers: Numbers, box: Interval) -> list[Int
     return found
 
 
-def step_interval(
-    step: AffineStep | PointwiseStep, own: Numbers, found: list[Interval]
-) -> Interval:
-    """One node's bounds from its parents'."""
+def step_interval(step: Step, own: Any, found: list[Interval]) -> Interval:
+    """One node's bounds from its parents'; what is nowhere bounded is infinite."""
+    if isinstance(step, ProductStep):
+        first, second = step.parents
+        return sane(_product(found[first], found[second], own))
     if isinstance(step, PointwiseStep):
-        return Interval(*value_range(step.function, *found[step.parent]))
+        return sane(Interval(*value_range(step.function, *found[step.parent])))
+    if isinstance(step, StraightStep | CurveStep):
+        return sane(_of_one(step, own, found[step.parent]))
     weights, bias = own
     middle: Array = along(bias, found[0].low)
     radius, size, terms = jnp.zeros_like(middle), jnp.abs(middle), 1
     for parent, weight in zip(step.parents, weights, strict=True):
-        low, high = found[parent]
+        low, high = (jnp.clip(end, -ENDLESS, ENDLESS) for end in found[parent])
         centre = 0.5 * (low + high)
         half = jnp.maximum(high - centre, centre - low)
-        absolute = None if weight is None else jnp.abs(weight)
+        positive = absolute(weight)
         middle = middle + times(centre, weight)
-        radius = radius + times(half, absolute)
-        size = size + times(jnp.abs(centre) + half, absolute)
+        radius = radius + times(half, positive)
+        size = size + times(jnp.abs(centre) + half, positive)
         terms += low.shape[-1] if weight is not None and weight.ndim == 2 else 1
     # The middle's sum and the radius's are each within gamma of the sum of sizes.
     error = up(2 * gamma(terms) * size)
-    return Interval(middle - radius - error, middle + radius + error)
+    own_bounds = sane(Interval(middle - radius - error, middle + radius + error))
+    if step.larger is None:
+        return own_bounds
+    one, other = (found[index] for index in step.larger)
+    larger = Interval(jnp.maximum(one.low, other.low), jnp.maximum(one.high, other.high))
+    return own_bounds.meet(larger)
+
+
+def _of_one(step: StraightStep | CurveStep, own: Any, parent: Interval) -> Interval:
+    """Of a function of one variable, for boxes alone or in a batch."""
+
+    def ends(low: Array, high: Array) -> tuple[Array, Array]:
+        if isinstance(step, StraightStep):
+            return tables.bounds(own, low, high)
+        constants, held = own
+        return curves.bounds(step.program, constants, held, low, high)
+
+    return Interval(*(jax.vmap(ends) if parent.low.ndim == 2 else ends)(*parent))
+
+
+def _product(first: Interval, second: Interval, reach: Array) -> Interval:
+    """The largest and the least of the four products of ends, and no more than ``reach``."""
+    ends = jnp.stack([a * b for a in first for b in second])
+    # 0 times infinity: nothing is known.
+    unknown = jnp.isnan(ends).any(axis=0)
+    error = up(2 * UNIT * jnp.abs(ends).max(axis=0))
+    low = jnp.where(unknown, -jnp.inf, ends.min(axis=0) - error)
+    high = jnp.where(unknown, jnp.inf, ends.max(axis=0) + error)
+    limit = along(reach, low)
+    return Interval(jnp.maximum(low, -limit), jnp.minimum(high, limit))
+
+
+def sane(found: Interval) -> Interval:
+    """Nothing known in place of what is no number."""
+    low, high = found
+    return Interval(
+        jnp.where(jnp.isnan(low), -jnp.inf, low), jnp.where(jnp.isnan(high), jnp.inf, high)
+    )

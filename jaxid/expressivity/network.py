@@ -8,19 +8,23 @@ from typing import Any, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.expressivity import curves, tables
 from jaxid.expressivity.functions import FUNCTIONS, Function
 from jaxid.precision import float64
-from jaxid.tracing import Affine, Graph, read_graph
+from jaxid.tracing import Affine, Curve, Graph, Pointwise, Straight, Table, read_graph
+from jaxid.tracing.graph import Instruction
 from jaxid.types import Array
 
 Numbers: TypeAlias = tuple[Any, ...]
-"""For each node after the input ((W_k, ...), b), or () for an activation."""
+"""For each node after the input: ((W_k, ...), b) of an affine map, () of a named function, its
+table of straight pieces, (constants, tables) of a curve, how far a product may reach."""
 
 
 class AffineStep(NamedTuple):
-    """The node is sum_k h_k W_k + b."""
+    """The node is sum_k h_k W_k + b, and perhaps the maximum of two others."""
 
     parents: tuple[int, ...]
+    larger: tuple[int, int] | None = None
 
 
 class PointwiseStep(NamedTuple):
@@ -35,6 +39,37 @@ class PointwiseStep(NamedTuple):
         return FUNCTIONS[self.name]
 
 
+class StraightStep(NamedTuple):
+    """The node is p(h), p of straight pieces; ``places`` where they meet, ``jumps`` if they do."""
+
+    parent: int
+    places: int
+    jumps: bool
+
+
+class CurveStep(NamedTuple):
+    """The node is g(h), g as instructions; ``line`` of the user's file."""
+
+    parent: int
+    program: tuple[Instruction, ...]
+    line: str
+
+
+class ProductStep(NamedTuple):
+    """The node is h_k h_l, element by element."""
+
+    parents: tuple[int, int]
+
+
+UnaryStep: TypeAlias = PointwiseStep | StraightStep | CurveStep
+Step: TypeAlias = AffineStep | UnaryStep | ProductStep
+
+
+def parents(step: Step) -> tuple[int, ...]:
+    """The nodes that a step reads."""
+    return step.parents if isinstance(step, AffineStep | ProductStep) else (step.parent,)
+
+
 class Structure(NamedTuple):
     """What is static under jit.
 
@@ -43,7 +78,7 @@ class Structure(NamedTuple):
       sizes: length of every node, node 0 included.
     """
 
-    steps: tuple[AffineStep | PointwiseStep, ...]
+    steps: tuple[Step, ...]
     sizes: tuple[int, ...]
 
     @property
@@ -53,9 +88,9 @@ class Structure(NamedTuple):
 
     @property
     def activated(self) -> tuple[int, ...]:
-        """Nodes that some activation takes."""
-        steps = self.steps
-        return tuple(sorted({s.parent for s in steps if isinstance(s, PointwiseStep)}))
+        """Nodes that something other than an affine map takes."""
+        taken = (parents(step) for step in self.steps if not isinstance(step, AffineStep))
+        return tuple(sorted({index for some in taken for index in some}))
 
 
 class Network(NamedTuple):
@@ -66,39 +101,85 @@ class Network(NamedTuple):
     shape: tuple[int, ...]
 
 
-def network(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Network:
+def network(
+    function: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any = np.float64
+) -> Network:
     """Read a function of a batch, (batch, *shape) -> (batch, m), as `jaxid.tracing` does.
 
+    Args:
+      function: traceable.
+      shape: of one input.
+      dtype: of the input with which the function is traced: float32 reads the program that runs
+        in float32, its constants as they are there.
+
     Raises:
-      InputError: for what is neither affine nor one of `FUNCTIONS`, and for numbers that are
-        not finite.
+      InputError: for an operation that bounds don't know, and for numbers that are not finite.
     """
-    known = {name: f.value for name, f in FUNCTIONS.items() if name != "linear"}
-    return from_graph(read_graph(function, np.zeros((1, *shape)), known))
+    return from_graph(read_graph(function, np.zeros((1, *shape), dtype)))
 
 
 def from_graph(graph: Graph) -> Network:
     """The same graph with its numbers on the device."""
-    steps: list[AffineStep | PointwiseStep] = []
+    steps: list[Step] = []
     numbers: list[Any] = []
     with float64():
         for node in graph.nodes:
             if isinstance(node, Affine):
-                steps.append(AffineStep(node.parents))
+                steps.append(AffineStep(node.parents, node.larger))
                 weights = tuple(None if w is None else jnp.asarray(w) for w in node.weights)
                 numbers.append((weights, jnp.asarray(node.bias)))
-            else:
+            elif isinstance(node, Pointwise):
                 steps.append(PointwiseStep(node.parent, node.name))
                 numbers.append(())
+            elif isinstance(node, Straight):
+                steps.append(StraightStep(node.parent, len(node.table.places), jumps(node.table)))
+                numbers.append(_on_device(node.table))
+            elif isinstance(node, Curve):
+                steps.append(CurveStep(node.parent, node.program, node.line))
+                held = tuple(_on_device(table) for table in node.tables)
+                numbers.append((jnp.asarray(node.constants), held))
+            else:
+                steps.append(ProductStep(node.parents))
+                numbers.append(jnp.asarray(node.reach))
     return Network(Structure(tuple(steps), graph.sizes), tuple(numbers), graph.shape)
+
+
+def _on_device(table: Table) -> Table:
+    held: Any = (jnp.asarray(part) for part in table)
+    return Table(*held)
+
+
+def jumps(table: Table) -> bool:
+    """Whether it may jump: the pieces beside a place don't meet there to rounding."""
+    places = np.where(np.isfinite(table.places), table.places, 0.0)
+    sides = [
+        table.slopes[k] * places + table.constants[k] for k in (slice(None, -1), slice(1, None))
+    ]
+    size = 1e-12 * (np.abs(table.slopes[1:] * places) + np.abs(table.constants[1:]) + 1e-300)
+    apart = [np.abs(side - table.values) > size for side in sides]
+    return bool(np.any((apart[0] | apart[1]) & np.isfinite(table.places)))
+
+
+def value(step: UnaryStep, own: Any, z: Array) -> Array:
+    """g(z) of a step with one parent, elementwise."""
+    if isinstance(step, PointwiseStep):
+        return step.function.value(z)
+    if isinstance(step, StraightStep):
+        return tables.value(own, z)
+    constants, held = own
+    return curves.value(step.program, constants, held, z)
 
 
 def run(structure: Structure, numbers: Numbers, x: Array) -> list[Array]:
     """Every node for a batch, (batch, inputs) -> [(batch, size), ...]."""
     values = [x]
     for step, own in zip(structure.steps, numbers, strict=True):
-        if isinstance(step, PointwiseStep):
-            values.append(step.function.value(values[step.parent]))
+        if isinstance(step, ProductStep):
+            first, second = step.parents
+            values.append(values[first] * values[second])
+            continue
+        if not isinstance(step, AffineStep):
+            values.append(value(step, own, values[step.parent]))
             continue
         weights, bias = own
         total = jnp.broadcast_to(bias[None, :], (x.shape[0], bias.shape[0]))
@@ -110,15 +191,29 @@ def run(structure: Structure, numbers: Numbers, x: Array) -> list[Array]:
 
 def times(rows: Array, weight: Array | None) -> Array:
     """rows W, (..., inputs) -> (..., outputs): W dense (inputs, outputs), diagonal (outputs,),
-    or None, the identity."""
+    integers (outputs,), which input each output is, or None, the identity."""
     if weight is None:
         return rows
-    return rows * along(weight, rows) if weight.ndim == 1 else rows @ weight
+    if weight.ndim == 2:
+        return rows @ weight
+    if jnp.issubdtype(weight.dtype, jnp.integer):
+        return rows[..., weight]
+    return rows * along(weight, rows)
 
 
-def transposed(rows: Array, weight: Array | None) -> Array:
-    """rows W^T."""
+def transposed(rows: Array, weight: Array | None, inputs: int) -> Array:
+    """rows W^T, (..., outputs) -> (..., inputs)."""
+    if weight is not None and jnp.issubdtype(weight.dtype, jnp.integer):
+        nothing = jnp.zeros((*rows.shape[:-1], inputs), rows.dtype)
+        return nothing.at[..., weight].add(rows)
     return times(rows, weight if weight is None or weight.ndim == 1 else weight.T)
+
+
+def absolute(weight: Array | None) -> Array | None:
+    """|W|, in the same form."""
+    return (
+        weight if weight is None or jnp.issubdtype(weight.dtype, jnp.integer) else jnp.abs(weight)
+    )
 
 
 def along(vector: Array, rows: Array) -> Array:

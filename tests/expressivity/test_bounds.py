@@ -180,7 +180,7 @@ def sound(family, seed):
     with float64():
         known = propagate(net.structure, net.numbers, Interval(*map(jnp.asarray, box)))
         made = {
-            index: crown.start_lines(step.name, known[step.parent])
+            index: crown.start_lines(index, net.structure, net.numbers, known)
             for index, step in enumerate(net.structure.steps, start=1)
             if hasattr(step, "name")
         }

@@ -1,0 +1,115 @@
+"""A float32 program in float64 arithmetic, its constants being those of float32.
+
+A certificate is about the function in real arithmetic that the program's text says, with the
+numbers that are in it. That function is what comes out here, to the rounding of float64: random
+draws, `finfo` and rounded literals are those of the program as it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid.tracing.linear import bound
+from jaxid.tracing.read import CALLS, needed_equations
+
+
+def in_float64(function: Callable[[Any], Any], example: Any) -> Callable[[Any], Any]:
+    """``function``'s program with every number that depends on the input in float64.
+
+    Args:
+      function: traceable, of one array.
+      example: what it is traced with; its dtype is the program's.
+
+    Returns:
+      Takes a float64 array of the example's shape; call it inside `jaxid.precision.float64`.
+    """
+    closed = jax.make_jaxpr(function)(jnp.asarray(example))
+
+    def evaluated(x: Any) -> Any:
+        (out,) = _run(closed.jaxpr, closed.consts, [_Traced(x)])
+        return out.value if isinstance(out, _Traced) else jnp.asarray(out, jnp.float64)
+
+    return evaluated
+
+
+class _Traced:
+    """What depends on the input; other values are arrays of the program's own precision."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _run(jaxpr: Any, consts: Any, args: list[Any]) -> list[Any]:
+    found: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    found |= dict(zip(jaxpr.invars, args, strict=True))
+
+    def read(var: Any) -> Any:
+        return var.val if hasattr(var, "val") else found[var]
+
+    for equation in needed_equations(jaxpr):
+        results = _equation(equation, [read(var) for var in equation.invars])
+        found |= dict(zip(equation.outvars, results, strict=True))
+    return [read(var) for var in jaxpr.outvars]
+
+
+def _equation(equation: Any, args: list[Any]) -> list[Any]:
+    name, params = str(equation.primitive), equation.params
+    if name in CALLS:
+        inner = next(v for k, v in params.items() if k.endswith("jaxpr") and v is not None)
+        return _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), args)
+    if not any(isinstance(arg, _Traced) for arg in args):
+        with jax.ensure_compile_time_eval():
+            out = equation.primitive.bind(*args, **params)
+        return list(out) if equation.primitive.multiple_results else [out]
+    if name == "scan":
+        return _loop(params, args)
+    operands = [arg.value if isinstance(arg, _Traced) else _wide(arg) for arg in args]
+    if name == "reduce_precision":
+        return [_Traced(operands[0])]
+    out = bound(equation.primitive, _widened(params), operands)
+    results = out if equation.primitive.multiple_results else [out]
+    return [_Traced(each) for each in results]
+
+
+def _loop(params: Any, args: list[Any]) -> list[Any]:
+    """A loop of known length, step by step."""
+    consts, carry = params["num_consts"], params["num_carry"]
+    fixed, state, xs = args[:consts], args[consts : consts + carry], args[consts + carry :]
+    closed, rows = params["jaxpr"], []
+    steps = range(params["length"])
+    for k in reversed(steps) if params["reverse"] else steps:
+        own = [_Traced(x.value[k]) if isinstance(x, _Traced) else x[k] for x in xs]
+        out = _run(closed.jaxpr, closed.consts, [*fixed, *state, *own])
+        state, row = out[:carry], out[carry:]
+        rows.append([r.value if isinstance(r, _Traced) else _wide(r) for r in row])
+    if params["reverse"]:
+        rows = rows[::-1]
+    return [*state, *(_Traced(jnp.stack(column)) for column in zip(*rows, strict=True))]
+
+
+def _wide(constant: Any) -> Any:
+    """In float64 or complex128, if it is a floating-point number."""
+    kind = getattr(constant, "dtype", np.asarray(constant).dtype)
+    if jnp.issubdtype(kind, jnp.complexfloating):
+        return jnp.asarray(constant).astype(jnp.complex128)
+    if jnp.issubdtype(kind, jnp.floating):
+        return jnp.asarray(constant).astype(jnp.float64)
+    return jnp.asarray(constant)
+
+
+def _widened(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that name a floating-point type, naming the wide one."""
+    changed = dict(params)
+    if changed.get("preferred_element_type") is not None:
+        changed["preferred_element_type"] = None
+    kind = changed.get("new_dtype")
+    if kind is not None and jnp.issubdtype(kind, jnp.complexfloating):
+        changed["new_dtype"] = np.dtype(np.complex128)
+    elif kind is not None and jnp.issubdtype(kind, jnp.floating):
+        changed["new_dtype"] = np.dtype(np.float64)
+    return changed
