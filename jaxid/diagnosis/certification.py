@@ -77,13 +77,31 @@ def error_network(
     """
     shape = np.shape(problem.train[0])[1:]
     error = error_function(problem, params, target)
-    coupled = coupling(error, shape)
+    coupled = _coupling(error, shape)
     if coupled is not None and coupled.reason is not Reason.UNKNOWN:
         raise InputError(_coupled(coupled))
     net = network(error, shape, np.float32)
     if coupled is not None:
         raise InputError(_coupled(coupled))
     return net
+
+
+def _coupling(error: Callable[[Any], Any], shape: tuple[int, ...]) -> Coupling | None:
+    """How examples are coupled, tried at two sizes of a batch.
+
+    Raises:
+      InputError: for a network that can't take those.
+    """
+    try:
+        return coupling(error, shape)
+    except (TypeError, ValueError, IndexError, ZeroDivisionError) as failed:
+        if isinstance(failed, InputError):
+            raise
+        first = str(failed).partition("\n")[0]
+        raise InputError(
+            f"the network can't take a batch of some other size ({first}); certify one that takes "
+            "any number of inputs"
+        ) from None
 
 
 def _coupled(coupled: Coupling) -> str:
@@ -219,7 +237,7 @@ def _nested(found: list[Region], rows: list[Record], arrays: Arrays) -> None:
             if k == j or not inside:
                 continue
             small, large = rows[k], rows[j]
-            if large["upper"]["value"] < small["upper"]["value"]:
+            if _least(large) < _least(small):
                 small["upper"] = large["upper"]
                 small["method"] = large["method"]
                 for end in ("error_low", "error_high"):
@@ -229,7 +247,13 @@ def _nested(found: list[Region], rows: list[Record], arrays: Arrays) -> None:
                 arrays[f"{outer.name}/x"] = arrays[f"{inner.name}/x"]
     for row in rows:
         lower, upper = row["lower"]["value"], row["upper"]["value"]
-        row["ratio"] = upper / lower if lower > 0 else None
+        row["ratio"] = upper / lower if lower > 0 and upper is not None else None
+
+
+def _least(row: Record) -> float:
+    """A region's upper bound; infinite where there is none."""
+    value = row["upper"]["value"]
+    return float("inf") if value is None else float(value)
 
 
 def _tell(task: Task, text: str) -> None:
@@ -294,6 +318,9 @@ def short_certificate(problem: Problem, params: Params, seed: int) -> Record:
         return {"region": region.words, "lower": None, "upper": None, "reason": str(refused)}
     original = Original(error_function(problem, params))
     row, _ = _certified(net, region, effort, seed, original, lambda _: None)
+    if row["upper"]["value"] is None:
+        reason = row["upper"]["method"]
+        return {"region": region.words, "lower": None, "upper": None, "reason": reason}
     return {
         "region": region.words,
         "seed": seed,
@@ -309,6 +336,8 @@ def certificate_record(region: Region, made: Certificate) -> Record:
     method = f"certified by {made.method}; {ROUNDING}"
     lower = Estimate(made.lower, 0.0, True, "attained by the input that was found")
     upper = Estimate(made.upper, 0.0, True, method)
+    if made.endless is not None:
+        upper = Estimate(None, None, False, f"no finite bound: {made.endless}")
     low, high = (np.asarray(end) for end in region.box)
     return {
         "region": region.name,
@@ -319,9 +348,9 @@ def certificate_record(region: Region, made: Certificate) -> Record:
         "high": {"least": float(high.min()), "largest": float(high.max())},
         "lower": lower._asdict(),
         "upper": upper._asdict(),
-        "ratio": made.upper / made.lower if made.lower > 0 else None,
-        "method": made.method,
-        "by_method": made.by_method,
+        "ratio": made.upper / made.lower if made.lower > 0 and made.endless is None else None,
+        "method": made.method if made.endless is None else None,
+        "by_method": {name: b if np.isfinite(b) else None for name, b in made.by_method.items()},
         "looser": made.looser,
         "output": made.attack.output,
         "points": made.attack.points,

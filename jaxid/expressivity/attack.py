@@ -88,7 +88,8 @@ def worst_found(
             )  # fmt: skip
             found.append(np.asarray(x))
             last = run(net.structure, net.numbers, x)[-1]
-            errors.append(np.abs(np.asarray(last)).max(axis=1))
+            # Where the function has no value, nothing is found.
+            errors.append(np.nan_to_num(np.abs(np.asarray(last)), nan=0.0).max(axis=1))
     best = np.argsort(np.concatenate(errors))[::-1][:CHECKED]
     return evaluated(net, box, np.concatenate(found)[best])._replace(points=len(pairs))
 
@@ -109,7 +110,7 @@ def evaluated(net: Network, box: Interval, points: np.ndarray) -> Attack:
 def _promising(net: Network, box: Interval, key: Key) -> np.ndarray:
     """(k, 2): sides of outputs that are largest somewhere among random points and corners."""
     x = _starts(key, box, 2 * SIDES)
-    errors = np.asarray(run(net.structure, net.numbers, x)[-1])
+    errors = np.nan_to_num(np.asarray(run(net.structure, net.numbers, x)[-1]), nan=0.0)
     most, least = errors.max(axis=0), -errors.min(axis=0)
     reach = np.concatenate([most, least])
     order = np.argsort(reach)[::-1][:SIDES]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.expressivity.attack import RESTARTS, Attack, evaluated, worst_found
-from jaxid.expressivity.bounds import METHODS, STEPS, MethodName, output_bounds
+from jaxid.expressivity.bounds import METHODS, STEPS, MethodName, endless, output_bounds
 from jaxid.expressivity.enumeration import enumerable, extremes
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import AffineStep, Network, PointwiseStep
@@ -37,6 +37,7 @@ class Certificate(NamedTuple):
       by_method: the upper bound of each method with all cheaper ones.
       looser: share of all sides on which the dearest linear method alone was looser.
       attack: the worst input found.
+      endless: why there is no upper bound, in words; None if there is one.
     """
 
     lower: float
@@ -47,6 +48,7 @@ class Certificate(NamedTuple):
     by_method: dict[str, float]
     looser: float | None
     attack: Attack
+    endless: str | None = None
 
 
 def certify(
@@ -102,7 +104,8 @@ def certify(
     # The first, and plainest, of those that come to the same.
     alike = [name for name in by_method if by_method[name] <= upper * (1 + 1e-9)]
     best = alike[0] if alike else min(by_method, key=lambda name: by_method[name])
-    return Certificate(attack.error, upper, least, most, best, by_method, looser, attack)
+    why = None if np.isfinite(upper) else endless(net, box) or "bounds came out as no numbers"
+    return Certificate(attack.error, upper, least, most, best, by_method, looser, attack, why)
 
 
 def one_layer(

@@ -12,16 +12,18 @@ that is highest in the middle counts: whatever the places, its ends bound g ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxid.expressivity import tables
-from jaxid.expressivity.enclosures import Jet, enclose
+from jaxid.expressivity.arrays import xp
+from jaxid.expressivity.enclosures import Code, Jet, enclose, encode
 from jaxid.expressivity.ranges import ELEMENTARY, INFINITE, Range, lowered, minus, raised_to
 from jaxid.expressivity.rounding import TINY, UNIT
 from jaxid.expressivity.tables import Points
@@ -31,6 +33,10 @@ from jaxid.types import Array
 CELLS = 128
 """Uniform cells. With so many 99 % of what is lost by 1 is gained back; see `points`."""
 Program = tuple[Instruction, ...]
+
+
+STEPS = 32
+"""Steps of a floor that have cells of their own, of each straight piece."""
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -102,99 +108,163 @@ class Cells(NamedTuple):
     most: Array
 
 
-def cells(leaves: Sequence[Table], low: Array, high: Array, count: int = CELLS) -> Array:
+def cells(
+    program: Program, leaves: Sequence[Table], low: Array, high: Array, count: int = CELLS
+) -> Array:
     """Ends of cells, (K + 1, n) ascending from low to high: ``count`` uniform ones, and two ends
-    close to every place of the tables, so that what happens there has a cell of its own."""
-    share = (jnp.arange(count + 1) / count)[:, None]
+    close to every place of the tables and to the first steps of every floor of straight pieces,
+    so that what happens there has a cell of its own."""
+    share = (xp.arange(count + 1) / count)[:, None]
     ends = [low[None] * (1 - share) + high[None] * share, low[None], high[None]]
     for table in leaves:
         earliest, latest = tables.reach(table)
-        ends.append(earliest - (16 * UNIT * jnp.abs(earliest) + TINY))
-        ends.append(latest + (16 * UNIT * jnp.abs(latest) + TINY))
-    ends = [jnp.broadcast_to(each, (each.shape[0], low.shape[0])) for each in ends]
+        ends.append(earliest - (16 * UNIT * xp.abs(earliest) + TINY))
+        ends.append(latest + (16 * UNIT * xp.abs(latest) + TINY))
+    for step in program:
+        for slope, constant in _floored(program, step, leaves):
+            ends += _steps(slope, constant, low, high)
+    ends = [xp.broadcast_to(each, (each.shape[0], low.shape[0])) for each in ends]
     # Beyond the interval, and where an unused place is infinite, nothing is left of a cell.
-    clipped = jnp.clip(jnp.concatenate(ends), low[None], high[None])
-    clipped = jnp.where(jnp.isnan(clipped), high[None], clipped)
-    return jnp.sort(clipped, axis=0)
+    clipped = xp.clip(xp.concatenate(ends), low[None], high[None])
+    clipped = xp.where(xp.isnan(clipped), high[None], clipped)
+    return xp.sort(clipped, axis=0)
+
+
+def _floored(program: Program, step: Instruction, leaves: Sequence[Table]) -> list[tuple[Any, Any]]:
+    """(slope, constant) of every piece of what a floor is taken of, if it is straight pieces."""
+    if step.name != "floor":
+        return []
+    inner, shift = program[step.operands[0]], 0.0
+    if inner.name == "sum" and len(inner.operands) == 2:
+        # Rounding is the floor of something and a half.
+        inner, shift = program[inner.operands[0]], 0.5
+    if inner.name != "pieces":
+        return []
+    table = leaves[inner.numbers[0]]
+    count = table.slopes.shape[0]
+    return [(table.slopes[j, 0], table.constants[j, 0] + shift) for j in range(count)]
+
+
+def _steps(slope: Any, constant: Any, low: Array, high: Array) -> list[Array]:
+    """Two ends about each of the first places where slope z + constant is an integer, (S, n);
+    that they are near is not relied upon."""
+    least = xp.floor(xp.minimum(slope * low, slope * high) + constant)
+    integers = least[None] + xp.arange(1, STEPS + 1)[:, None]
+    rising = slope != 0
+    places = (integers - constant) / (slope if rising else 1.0)
+    places = places if rising else xp.broadcast_to(low[None], places.shape)
+    near = 64 * UNIT * (xp.abs(places) + (xp.abs(integers) + abs(constant)) / (abs(slope) or 1.0))
+    return [places - near, places + near]
 
 
 def points(
-    program: Program,
-    constants: Array,
-    leaves: Sequence[Table],
-    low: Array,
-    high: Array,
-    count: int = CELLS,
+    program: Program, constants: Array, leaves: Sequence[Table], low: Array, high: Array
 ) -> Points:
     """Points that bound g on [low, high] for every slope, (3 K + 1, n).
 
     For every slope s: min of g(z) - s z >= min_k below_k - s z_k, max <= max_k above_k - s z_k.
+    Computed on the host, also from inside compiled programs, where ``program`` would cost more to
+    compile than to compute.
     """
-    known, low, high, middle = _finite(low, high)
-    found = on_cells(program, constants, leaves, cells(leaves, low, high, count))
-    z, below, above = (jnp.swapaxes(each, 0, 1) for each in found[:3])
-    # Neighbours share an end, whose bound is the lower one of theirs.
-    under = jnp.minimum(below[0, 1:], below[3, :-1])
-    over = jnp.maximum(above[0, 1:], above[3, :-1])
-    stacked = Points(
-        jnp.concatenate([z[0], z[3, -1:], z[1], z[2]]),
-        jnp.concatenate([below[0, :1], under, below[3, -1:], below[1], below[2]]),
-        jnp.concatenate([above[0, :1], over, above[3, -1:], above[1], above[2]]),
-    )
-    return Points(
-        jnp.where(known, stacked.z, middle),
-        jnp.where(known, stacked.below, -INFINITE),
-        jnp.where(known, stacked.above, INFINITE),
-    )
+    steps = STEPS * sum(len(_floored(program, step, leaves)) for step in program)
+    steps = STEPS * sum(len(_floored(program, step, leaves)) for step in program)
+    count = 3 * (CELLS + 2 + 2 * (steps + sum(t.places.shape[0] for t in leaves))) + 1
+    shapes = ((count, *low.shape),) * 3
+    return Points(*_on_host(_points, program, shapes, constants, leaves, low, high))
 
 
 def bounds(
+    program: Program, constants: Array, leaves: Sequence[Table], low: Array, high: Array
+) -> Range:
+    """The least and the largest value on [low, high], (n,); on the host, as `points`."""
+    shapes = (low.shape,) * 2
+    return Range(*_on_host(_bounds, program, shapes, constants, leaves, low, high))
+
+
+def _on_host(
+    function: Callable[..., tuple[Any, ...]],
+    program: Program,
+    shapes: tuple[tuple[int, ...], ...],
+    *operands: Any,
+) -> list[Array]:
+    """``function`` of NumPy's arrays: called back where operands are traced."""
+
+    def run(*numbers: Any) -> list[np.ndarray]:
+        held = jax.tree.map(np.asarray, numbers)
+        with np.errstate(all="ignore"):
+            found = function(program, *held)
+        return [np.ascontiguousarray(each, np.float64) for each in found]
+
+    def halves(*numbers: Any) -> list[np.ndarray]:
+        return [each.view(np.uint32).reshape(*each.shape, 2) for each in run(*numbers)]
+
+    if not any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves(operands)):
+        return [jnp.asarray(each) for each in run(*operands)]
+    # In two halves: the thread that calls back knows nothing of double precision here.
+    kinds = [jax.ShapeDtypeStruct((*shape, 2), jnp.uint32) for shape in shapes]  # type: ignore[no-untyped-call]
+    found = jax.pure_callback(halves, kinds, *operands, vmap_method="sequential")
+    return [jax.lax.bitcast_convert_type(each, jnp.float64) for each in found]
+
+
+def _points(
     program: Program,
     constants: Array,
     leaves: Sequence[Table],
     low: Array,
     high: Array,
-    count: int = CELLS,
+) -> Points:
+    """`points`, by NumPy."""
+    known, low, high, middle = _finite(low, high)
+    found = on_cells(encode(program), constants, leaves, cells(program, leaves, low, high))
+    z, below, above = (xp.swapaxes(each, 0, 1) for each in found[:3])
+    # Neighbours share an end, whose bound is the lower one of theirs.
+    under = xp.minimum(below[0, 1:], below[3, :-1])
+    over = xp.maximum(above[0, 1:], above[3, :-1])
+    stacked = Points(
+        xp.concatenate([z[0], z[3, -1:], z[1], z[2]]),
+        xp.concatenate([below[0, :1], under, below[3, -1:], below[1], below[2]]),
+        xp.concatenate([above[0, :1], over, above[3, -1:], above[1], above[2]]),
+    )
+    return Points(
+        xp.where(known, stacked.z, middle),
+        xp.where(known, stacked.below, -INFINITE),
+        xp.where(known, stacked.above, INFINITE),
+    )
+
+
+def _bounds(
+    program: Program,
+    constants: Array,
+    leaves: Sequence[Table],
+    low: Array,
+    high: Array,
 ) -> Range:
-    """The least and the largest value on [low, high], (n,)."""
+    """`bounds`, by NumPy."""
     known, low, high, _ = _finite(low, high)
-    found = on_cells(program, constants, leaves, cells(leaves, low, high, count))
-    least = jnp.maximum(found.least, found.below.min(axis=1)).min(axis=0)
-    most = jnp.minimum(found.most, found.above.max(axis=1)).max(axis=0)
-    return Range(jnp.where(known[0], least, -INFINITE), jnp.where(known[0], most, INFINITE))
+    found = on_cells(encode(program), constants, leaves, cells(program, leaves, low, high))
+    least = xp.maximum(found.least, found.below.min(axis=1)).min(axis=0)
+    most = xp.minimum(found.most, found.above.max(axis=1)).max(axis=0)
+    return Range(xp.where(known[0], least, -INFINITE), xp.where(known[0], most, INFINITE))
 
 
-def on_cells(program: Program, constants: Array, leaves: Sequence[Table], ends: Array) -> Cells:
+def on_cells(code: Code, constants: Array, leaves: Sequence[Table], ends: Array) -> Cells:
     """g on the cells between ``ends``, (K + 1, n)."""
-    count = ends.shape[0] - 1
-
-    # One cell after the other: as one large program XLA would compute much of it many times.
-    def enclosed(cell: tuple[Array, Array]) -> tuple[Jet, Array]:
-        places = [tables.meets_place(table, *cell) for table in leaves]
-        place = reduce(jnp.logical_or, places, jnp.zeros(cell[0].shape, bool))
-        return enclose(program, constants, leaves, *cell), place
-
-    def bounded(own: tuple[Array, Array, Jet, Jet, Jet, Array]) -> Cells:
-        a, b, first, last, inside, place = own
-        # At a table's place there may be a jump as small as its numbers' rounding.
-        slopes = Range(
-            jnp.where(place, -INFINITE, inside.slope_low),
-            jnp.where(place, INFINITE, inside.slope_high),
-        )
-        under = _Side(first.low, last.low, inside.low, slopes)
-        over = _Side(-first.high, -last.high, -inside.high, minus(slopes))
-        nodes = _nodes(a, b, under, over)
-        below, above = _below(nodes, under), [-each for each in _below(nodes, over)]
-        return Cells(*(jnp.stack(each) for each in (nodes, below, above)), inside.low, inside.high)
-
     a, b = ends[:-1], ends[1:]
-    both = (jnp.concatenate([a, ends]), jnp.concatenate([b, ends]))
-    jet, place = jax.lax.map(enclosed, both)
-    inside, at = (jax.tree.map(lambda each, part=part: each[part], jet)
-                  for part in (slice(0, count), slice(count, None)))  # fmt: skip
-    first, last = (jax.tree.map(lambda each, part=part: each[part], at)
-                   for part in (slice(0, -1), slice(1, None)))  # fmt: skip
-    return jax.lax.map(bounded, (a, b, first, last, inside, place[:count]))
+    inside = enclose(program, constants, leaves, a, b)
+    at = enclose(program, constants, leaves, ends, ends)
+    first, last = (Jet(*(each[part] for each in at)) for part in (slice(0, -1), slice(1, None)))
+    # At a table's place there may be a jump as small as its numbers' rounding.
+    places = [tables.meets_place(table, a, b) for table in leaves]
+    place = reduce(xp.logical_or, places, xp.zeros(a.shape, bool))
+    slopes = Range(
+        xp.where(place, -INFINITE, inside.slope_low), xp.where(place, INFINITE, inside.slope_high)
+    )
+    under = _Side(first.low, last.low, inside.low, slopes)
+    over = _Side(-first.high, -last.high, -inside.high, minus(slopes))
+    nodes = _nodes(a, b, under, over)
+    below, above = _below(nodes, under), [-each for each in _below(nodes, over)]
+    z, under_z, over_z = (xp.stack(each, axis=1) for each in (nodes, below, above))
+    return Cells(z, under_z, over_z, inside.low, inside.high)
 
 
 class _Side(NamedTuple):
@@ -209,10 +279,10 @@ class _Side(NamedTuple):
 def _nodes(a: Array, b: Array, under: _Side, over: _Side) -> list[Array]:
     """Where the lines cross that bound the function, (4, K, n); only a good guess is needed."""
     (x, x_, gain), (y, y_, other) = _crossings(b - a, under), _crossings(b - a, over)
-    one = jnp.where(gain > other, x, jnp.where(other > 0, y, jnp.minimum(x, y)))
-    two = jnp.where(gain > other, x_, jnp.where(other > 0, y_, jnp.maximum(x_, y_)))
-    z = jnp.clip(a + one, a, b)
-    return [a, z, jnp.clip(a + two, z, b), b]
+    one = xp.where(gain > other, x, xp.where(other > 0, y, xp.minimum(x, y)))
+    two = xp.where(gain > other, x_, xp.where(other > 0, y_, xp.maximum(x_, y_)))
+    z = xp.clip(a + one, a, b)
+    return [a, z, xp.clip(a + two, z, b), b]
 
 
 def _crossings(width: Array, side: _Side) -> tuple[Array, Array, Array]:
@@ -220,16 +290,16 @@ def _crossings(width: Array, side: _Side) -> tuple[Array, Array, Array]:
     places counted from a; one place, and 0, where they cross above the least value."""
     steep, flat = side.slopes.high, side.slopes.low
     rise = side.last - side.first
-    cross = jnp.where(steep == INFINITE, width, (steep * width - rise) / (steep - flat))
-    cross = jnp.where(flat == -INFINITE, 0.0, cross)
-    cross = jnp.clip(jnp.where(jnp.isnan(cross), 0.5 * width, cross), 0.0, width)
-    one = jnp.where(flat < 0, (side.first - side.least) / -flat, width)
-    two = width - jnp.where(steep > 0, (side.last - side.least) / steep, width)
-    one, two = (jnp.clip(jnp.where(jnp.isnan(t), 0.0, t), 0.0, width) for t in (one, two))
+    cross = xp.where(steep == INFINITE, width, (steep * width - rise) / (steep - flat))
+    cross = xp.where(flat == -INFINITE, 0.0, cross)
+    cross = xp.clip(xp.where(xp.isnan(cross), 0.5 * width, cross), 0.0, width)
+    one = xp.where(flat < 0, (side.first - side.least) / -flat, width)
+    two = width - xp.where(steep > 0, (side.last - side.least) / steep, width)
+    one, two = (xp.clip(xp.where(xp.isnan(t), 0.0, t), 0.0, width) for t in (one, two))
     cut = one < two
     deep = side.least - (side.first + flat * cross)
-    gain = jnp.where(cut, jnp.where(jnp.isnan(deep), INFINITE, deep), 0.0)
-    return jnp.where(cut, one, cross), jnp.where(cut, two, cross), jnp.maximum(gain, 0.0)
+    gain = xp.where(cut, xp.where(xp.isnan(deep), INFINITE, deep), 0.0)
+    return xp.where(cut, one, cross), xp.where(cut, two, cross), xp.maximum(gain, 0.0)
 
 
 def _below(nodes: Sequence[Array], side: _Side) -> list[Array]:
@@ -243,25 +313,27 @@ def _below(nodes: Sequence[Array], side: _Side) -> list[Array]:
         best = (side.least, side.least)
         for line in (forward, backward):
             higher = line[k] + line[k + 1] > best[0] + best[1]
-            best = tuple(jnp.where(higher, *pair) for pair in zip(line[k : k + 2], best))
+            best = tuple(
+                xp.where(higher, *pair) for pair in zip(line[k : k + 2], best, strict=True)
+            )
         stretches.append(best)
-    inner = [jnp.minimum(one[1], two[0]) for one, two in pairwise(stretches)]
+    inner = [xp.minimum(one[1], two[0]) for one, two in pairwise(stretches)]
     return [stretches[0][0], *inner, stretches[-1][1]]
 
 
 def _line(value: Array, slope: Array, way: Array) -> Array:
     """At most value + slope way, where ``way`` is the rounded difference of two numbers."""
     rise = slope * way
-    rise = lowered(rise, 4 * UNIT * jnp.abs(rise) + TINY)
+    rise = lowered(rise, 4 * UNIT * xp.abs(rise) + TINY)
     total = value + rise
-    total = lowered(total, 4 * UNIT * jnp.abs(total) + TINY)
-    return jnp.where(way == 0, value, total)
+    total = lowered(total, 4 * UNIT * xp.abs(total) + TINY)
+    return xp.where(way == 0, value, total)
 
 
 def _finite(low: Array, high: Array) -> tuple[Array, Array, Array, Array]:
     """(whether the interval is finite, its ends, a place in it), the first and last (1, n); one
     place where it isn't."""
-    known = jnp.isfinite(low) & jnp.isfinite(high)
-    middle = jnp.clip(0.0, low, high)
-    ends = (jnp.where(known, low, middle), jnp.where(known, high, middle))
+    known = xp.isfinite(low) & xp.isfinite(high)
+    middle = xp.clip(0.0, low, high)
+    ends = (xp.where(known, low, middle), xp.where(known, high, middle))
     return known[None], *ends, middle[None]

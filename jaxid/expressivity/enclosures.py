@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxid.expressivity import tables
+from jaxid.expressivity.arrays import xp
 from jaxid.expressivity.ranges import (
     ELEMENTARY,
     Elementary,
@@ -67,43 +66,78 @@ class Jet(NamedTuple):
 
 
 Rule = Callable[[Instruction, list[Jet], list[Range]], Jet]
-"""(instruction, its operands, its constants) -> what it makes of them."""
+"""(kind of instruction, its operands, its constants) -> what it makes of them."""
 
 
-def enclose(
-    program: tuple[Instruction, ...],
-    constants: Array,
-    leaves: Sequence[Table],
-    low: Array,
-    high: Array,
-) -> Jet:
+class Code(NamedTuple):
+    """A program for a machine that takes one step after the other.
+
+    Attributes:
+      kinds: the instructions that occur, but for what they are applied to; static under jit.
+      rows: (steps, ...) integers: which kind, its operands, its constants.
+    """
+
+    kinds: tuple[Instruction, ...]
+    rows: Array | np.ndarray
+
+
+def encode(program: Sequence[Instruction], kinds: Sequence[Instruction] = ()) -> Code:
+    """The program as kinds and rows; ``kinds`` come first, so that programs may share them."""
+    known, rows = list(kinds), []
+    for step in program:
+        if step.name == "mul" and step.operands[0] == step.operands[1]:
+            step = Instruction("power", step.operands[:1], power=2)
+        kind = step
+        if step.name != "pieces":
+            zeros = ((0,) * len(part) for part in (step.operands, step.numbers))
+            kind = Instruction(step.name, *zeros, step.power)
+        if kind not in known:
+            known.append(kind)
+        rows.append((known.index(kind), *step.operands, *step.numbers))
+    width = max(1 + len(kind.operands) + len(kind.numbers) for kind in known)
+    return Code(tuple(known), np.array([(*row, *(0,) * (width - len(row))) for row in rows]))
+
+
+def enclose(code: Code, constants: Array, leaves: Sequence[Table], low: Array, high: Array) -> Jet:
     """The function on each cell [low, high], both (..., n).
 
+    One step after the other: XLA would fuse them all and compute each many times over.
+
     Args:
-      program: the steps; the last one's value is the function's.
+      code: the steps; the last one's value is the function's.
       constants: (c, 2), the least and the largest that each number may be.
       leaves: the tables of "pieces", last axis 1.
       low, high: ends of the cells.
     """
-    found: list[Jet] = []
-    for step in program:
-        if step.name == "pieces":
-            table = leaves[step.numbers[0]]
-            ends = (low, high)
-            jet = Jet(*tables.bounds(table, *ends), *tables.slopes(table, *ends))
-            found.append(jax.lax.optimization_barrier(jet))
-            continue
-        operands = [found[k] for k in step.operands]
-        numbers = [Range(constants[k, 0], constants[k, 1]) for k in step.numbers]
-        jet = _kept(step, operands, _rule(step.name)(step, operands, numbers))
-        found.append(jax.lax.optimization_barrier(jet))
-    return found[-1]
+    rows = jnp.asarray(code.rows)
+    branches = [_branch(kind, constants, leaves, low, high) for kind in code.kinds]
+
+    def step(k: Array, memory: Array) -> Array:
+        return memory.at[k].set(jax.lax.switch(rows[k, 0], branches, rows[k], memory))
+
+    memory = jnp.zeros((rows.shape[0], 4, *low.shape), low.dtype)
+    return Jet(*jax.lax.fori_loop(0, rows.shape[0], step, memory)[-1])
 
 
-def _rule(name: str) -> Rule:
-    if name in RULES:
-        return RULES[name]
-    return lambda step, operands, numbers: _unary(ELEMENTARY[name], operands[0])
+def _branch(
+    kind: Instruction, constants: Array, leaves: Sequence[Table], low: Array, high: Array
+) -> Callable[[Array, Array], Array]:
+    """(row, memory (steps, 4, ..., n)) -> the step's jet (4, ..., n)."""
+
+    def leaf(row: Array, memory: Array) -> Array:
+        table = leaves[kind.numbers[0]]
+        return jnp.stack([*tables.bounds(table, low, high), *tables.slopes(table, low, high)])
+
+    def rule(row: Array, memory: Array) -> Array:
+        count = len(kind.operands)
+        operands = [Jet(*memory[row[1 + k]]) for k in range(count)]
+        picked = [constants[row[1 + count + k]] for k in range(len(kind.numbers))]
+        numbers = [Range(each[0], each[1]) for each in picked]
+        if kind.name in RULES:
+            return jnp.stack(_kept(kind, operands, RULES[kind.name](kind, operands, numbers)))
+        return jnp.stack(_kept(kind, operands, _unary(ELEMENTARY[kind.name], operands[0])))
+
+    return leaf if kind.name == "pieces" else rule
 
 
 def _kept(step: Instruction, operands: list[Jet], result: Jet) -> Jet:
@@ -121,13 +155,13 @@ def _jet(values: Range, slopes: Range) -> Jet:
 def _flat(values: Range, decided: Array) -> Jet:
     """Constant on the cell where it is decided, else it may jump."""
     nothing = unknown(values.low)
-    none = Range(*(jnp.zeros_like(values.low) for _ in range(2)))
+    none = Range(*(xp.zeros_like(values.low) for _ in range(2)))
     return _jet(values, either(decided, none, nothing))
 
 
 def _truth(yes: Array, no: Array) -> Jet:
     """1 where it is known to hold, 0 where it is known not to, else either."""
-    values = Range(jnp.where(yes, 1.0, 0.0), jnp.where(no, 0.0, 1.0))
+    values = Range(xp.where(yes, 1.0, 0.0), xp.where(no, 0.0, 1.0))
     return _flat(values, yes | no)
 
 
@@ -146,8 +180,6 @@ def _sum(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
 
 
 def _mul(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
-    if step.operands[0] == step.operands[1]:
-        return _power(step._replace(power=2), operands[:1], numbers)
     f, g = operands
     slopes = plus(times(f.slopes, g.values), times(f.values, g.slopes))
     return _jet(times(f.values, g.values), slopes)
@@ -155,7 +187,7 @@ def _mul(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
 
 def _power(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
     (f,), n = operands, step.power
-    count = Range(*(jnp.full_like(f.low, float(n)) for _ in range(2)))
+    count = Range(*(xp.full_like(f.low, float(n)) for _ in range(2)))
     steep = times(count, power(f.values, n - 1))
     return _jet(power(f.values, n), times(steep, f.slopes))
 
@@ -167,7 +199,7 @@ def _reciprocal(step: Instruction, operands: list[Jet], numbers: list[Range]) ->
 
 def _max(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
     f, g = operands
-    values = Range(jnp.maximum(f.low, g.low), jnp.maximum(f.high, g.high))
+    values = Range(xp.maximum(f.low, g.low), xp.maximum(f.high, g.high))
     slopes = either(f.low >= g.high, f.slopes, hull(f.slopes, g.slopes))
     return _jet(values, either(g.low >= f.high, g.slopes, slopes))
 
@@ -181,7 +213,7 @@ def _min(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
 
 
 def _floor(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
-    values = Range(*(jnp.floor(end) for end in operands[0].values))
+    values = Range(*(xp.floor(end) for end in operands[0].values))
     return _flat(values, values.low == values.high)
 
 
@@ -216,14 +248,14 @@ def _zero(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
 
 def _sin(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
     f = operands[0]
-    steep = wave(jnp.cos, 0.0, f.values)
-    return _jet(wave(jnp.sin, np.pi / 2, f.values), times(steep, f.slopes))
+    steep = wave(xp.cos, 0.0, f.values)
+    return _jet(wave(xp.sin, np.pi / 2, f.values), times(steep, f.slopes))
 
 
 def _cos(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
     f = operands[0]
-    steep = minus(wave(jnp.sin, np.pi / 2, f.values))
-    return _jet(wave(jnp.cos, 0.0, f.values), times(steep, f.slopes))
+    steep = minus(wave(xp.sin, np.pi / 2, f.values))
+    return _jet(wave(xp.cos, 0.0, f.values), times(steep, f.slopes))
 
 
 RULES: dict[str, Rule] = {

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+from jaxid.expressivity.arrays import of_jax, xp
 from jaxid.expressivity.ranges import INFINITE, Range, hull, lowered, raised, signed, unknown
 from jaxid.expressivity.rounding import TINY, UNIT, up
 from jaxid.tracing.graph import Table
@@ -78,21 +79,21 @@ def points(table: Table, low: Array, high: Array) -> Points:
     pieces = jax.tree.map(lambda part: _along(part, low.ndim), _pieces(table))
     one, other = _ends(pieces, low[None], high[None])
     z, below, above, counts = (
-        jnp.concatenate(pair) for pair in zip(one, other, strict=True)
+        xp.concatenate(pair) for pair in zip(one, other, strict=True)
     )  # fmt: skip
     # What lies outside repeats a point that does not.
-    first = jnp.argmax(counts, axis=0)[None]
+    first = xp.argmax(counts, axis=0)[None]
 
     def kept(each: Array) -> Array:
-        return jnp.where(counts, each, jnp.take_along_axis(each, first, axis=0))
+        return xp.where(counts, each, xp.take_along_axis(each, first, axis=0))
 
     z, below, above = kept(z), kept(below), kept(above)
-    finite = jnp.isfinite(z)
-    spare = jnp.clip(0.0, low, high)[None]
+    finite = xp.isfinite(z)
+    spare = xp.clip(0.0, low, high)[None]
     return Points(
-        jnp.where(finite, z, spare),
-        jnp.where(finite, below, -INFINITE),
-        jnp.where(finite, above, INFINITE),
+        xp.where(finite, z, spare),
+        xp.where(finite, below, -INFINITE),
+        xp.where(finite, above, INFINITE),
     )
 
 
@@ -101,7 +102,7 @@ def bounds(table: Table, low: Array, high: Array) -> Range:
 
     def wider(found: Range, piece: _Piece) -> Range:
         for _, below, above, counts in _ends(piece, low, high):
-            least, most = jnp.where(counts, below, INFINITE), jnp.where(counts, above, -INFINITE)
+            least, most = xp.where(counts, below, INFINITE), xp.where(counts, above, -INFINITE)
             found = hull(found, Range(least, most))
         return found
 
@@ -115,14 +116,14 @@ def slopes(table: Table, low: Array, high: Array) -> Range:
     """
 
     def wider(found: Range, piece: _Piece) -> Range:
-        near = 4 * UNIT * jnp.abs(piece.slope)
+        near = 4 * UNIT * xp.abs(piece.slope)
         meets = (piece.start[0] <= high) & (piece.end[1] >= low)
         inside = [_inside(place, low, high) for place in (piece.start, piece.end)]
         jump = (inside[0] & piece.jumps[0]) | (inside[1] & piece.jumps[1])
-        least = jnp.where(meets, piece.slope - near, INFINITE)
-        most = jnp.where(meets, piece.slope + near, -INFINITE)
+        least = xp.where(meets, piece.slope - near, INFINITE)
+        most = xp.where(meets, piece.slope + near, -INFINITE)
         found = hull(found, Range(least, most))
-        return hull(found, Range(*(jnp.where(jump, end, -end) for end in unknown(low))))
+        return hull(found, Range(*(xp.where(jump, end, -end) for end in unknown(low))))
 
     return _over(table, low.ndim, wider, Range(*unknown(low)[::-1]))
 
@@ -133,19 +134,19 @@ def meets_place(table: Table, low: Array, high: Array) -> Array:
     def wider(found: Array, piece: _Piece) -> Array:
         return found | _inside(piece.end, low, high)
 
-    return _over(table, low.ndim, wider, jnp.zeros(low.shape, bool))
+    return _over(table, low.ndim, wider, xp.zeros(low.shape, bool))
 
 
 def reach(table: Table) -> tuple[Array, Array]:
     """(earliest, latest) where each place may be, (k, e)."""
-    places, spread = jnp.asarray(table.places), jnp.asarray(table.spread)
-    known = (spread == 0) | ~jnp.isfinite(places)
-    far = jnp.where(known, 0.0, spread + 2 * UNIT * (jnp.abs(places) + spread))
+    places, spread = xp.asarray(table.places), xp.asarray(table.spread)
+    known = (spread == 0) | ~xp.isfinite(places)
+    far = xp.where(known, 0.0, spread + 2 * UNIT * (xp.abs(places) + spread))
     return places - far, places + far
 
 
 def _inside(place: tuple[Array, Array], low: Array, high: Array) -> Array:
-    return (place[0] <= high) & (place[1] >= low) & jnp.isfinite(place[0])
+    return (place[0] <= high) & (place[1] >= low) & xp.isfinite(place[0])
 
 
 def _ends(piece: _Piece, low: Array, high: Array) -> tuple[tuple[Array, ...], ...]:
@@ -160,15 +161,13 @@ def _ends(piece: _Piece, low: Array, high: Array) -> tuple[tuple[Array, ...], ..
         (piece.start, piece.start[0], piece.values[0]),
         (piece.end, piece.end[1], piece.values[1]),
     ):
-        z = jnp.clip(reached, low, high)
+        z = xp.clip(reached, low, high)
         low_line, high_line = _line(piece, z)
-        near = 4 * UNIT * jnp.abs(own)
+        near = 4 * UNIT * xp.abs(own)
         at = _inside(place, low, high)
-        below = jnp.minimum(
-            jnp.where(active, low_line, INFINITE), jnp.where(at, own - near, INFINITE)
-        )
-        above = jnp.maximum(
-            jnp.where(active, high_line, -INFINITE), jnp.where(at, own + near, -INFINITE)
+        below = xp.minimum(xp.where(active, low_line, INFINITE), xp.where(at, own - near, INFINITE))
+        above = xp.maximum(
+            xp.where(active, high_line, -INFINITE), xp.where(at, own + near, -INFINITE)
         )
         found.append((z, below, above, active | at))
     return tuple(found)
@@ -177,9 +176,9 @@ def _ends(piece: _Piece, low: Array, high: Array) -> tuple[tuple[Array, ...], ..
 def _line(piece: _Piece, z: Array) -> Range:
     """slope z + constant, with what rounding and numbers next to the stored ones may do."""
     slope, constant = piece.slope, piece.constant
-    rise = jnp.where(slope == 0, 0.0, slope * z)
+    rise = xp.where(slope == 0, 0.0, slope * z)
     # 2 for the numbers, 3 for product, sum and what is done to it.
-    error = 6 * UNIT * (jnp.abs(rise) + jnp.abs(constant)) + TINY
+    error = 6 * UNIT * (xp.abs(rise) + xp.abs(constant)) + TINY
     found = Range(lowered(rise + constant, error), raised(rise + constant, error))
     alike = ((slope >= 0) & (z >= 0)) | ((slope <= 0) & (z <= 0))
     opposite = ((slope >= 0) & (z <= 0)) | ((slope <= 0) & (z >= 0))
@@ -187,25 +186,25 @@ def _line(piece: _Piece, z: Array) -> Range:
 
 
 def _pieces(table: Table) -> _Piece:
-    slope, constant = jnp.asarray(table.slopes), jnp.asarray(table.constants)
-    places, values = jnp.asarray(table.places), jnp.asarray(table.values)
+    slope, constant = xp.asarray(table.slopes), xp.asarray(table.constants)
+    places, values = xp.asarray(table.places), xp.asarray(table.values)
     earliest, latest = reach(table)
-    at = jnp.where(jnp.isfinite(places), places, 0.0)
+    at = xp.where(xp.isfinite(places), places, 0.0)
     rises = (slope[:-1] * at, slope[1:] * at)
     sides = (rises[0] + constant[:-1], rises[1] + constant[1:])
-    size = sum(jnp.abs(each) for each in (*rises, constant[:-1], constant[1:], values))
-    steep = jnp.abs(slope[:-1]) + jnp.abs(slope[1:])
-    rounding = up(4 * UNIT * size + steep * jnp.where(jnp.isfinite(places), latest - at, 0.0))
-    jump = (jnp.abs(sides[1] - sides[0]) > rounding) | (jnp.abs(values - sides[0]) > rounding)
-    none = jnp.full_like(slope[:1], INFINITE)
-    blank, no = jnp.zeros_like(none), jnp.zeros(none.shape, bool)
+    size = sum(xp.abs(each) for each in (*rises, constant[:-1], constant[1:], values))
+    steep = xp.abs(slope[:-1]) + xp.abs(slope[1:])
+    rounding = up(4 * UNIT * size + steep * xp.where(xp.isfinite(places), latest - at, 0.0))
+    jump = (xp.abs(sides[1] - sides[0]) > rounding) | (xp.abs(values - sides[0]) > rounding)
+    none = xp.full_like(slope[:1], INFINITE)
+    blank, no = xp.zeros_like(none), xp.zeros(none.shape, bool)
     return _Piece(
         slope,
         constant,
-        (jnp.concatenate([-none, earliest]), jnp.concatenate([-none, latest])),
-        (jnp.concatenate([earliest, none]), jnp.concatenate([latest, none])),
-        (jnp.concatenate([blank, values]), jnp.concatenate([values, blank])),
-        (jnp.concatenate([no, jump]), jnp.concatenate([jump, no])),
+        (xp.concatenate([-none, earliest]), xp.concatenate([-none, latest])),
+        (xp.concatenate([earliest, none]), xp.concatenate([latest, none])),
+        (xp.concatenate([blank, values]), xp.concatenate([values, blank])),
+        (xp.concatenate([no, jump]), xp.concatenate([jump, no])),
     )
 
 
@@ -213,7 +212,7 @@ def _over(table: Table, axes: int, wider: Callable[[State, _Piece], State], star
     """``wider`` with one piece after the other, their last axis along that of the interval."""
     pieces = jax.tree.map(lambda part: _along(part, axes), _pieces(table))
     count = pieces.slope.shape[0]
-    if count <= FEW + 1:
+    if count <= FEW + 1 or not of_jax(*pieces[:2], start):
         for j in range(count):
             start = wider(start, jax.tree.map(lambda each, j=j: each[j], pieces))
         return start
@@ -230,7 +229,7 @@ def _found(table: Table, z: Array) -> tuple[Array, Array, Array, Array]:
         if width == 1:
             return _looked_up(jax.tree.map(lambda part: part[:, 0], table), z)
         return jax.vmap(_looked_up, in_axes=(1, -1), out_axes=-1)(table, z)
-    places, _, slope, constant, values = (_along(part, z.ndim) for part in table)
+    places, _, slope, constant, values = (_along(jnp.asarray(part), z.ndim) for part in table)
     found = [jnp.broadcast_to(part[0], z.shape) for part in (slope, constant)]
     at, own = jnp.zeros(z.shape, bool), jnp.zeros_like(z)
     for j in range(count):

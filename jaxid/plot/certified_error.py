@@ -16,7 +16,8 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     if not rows:
         return None
     width = np.array([row["half_width"] for row in rows])
-    upper = np.array([row["upper"]["value"] for row in rows])
+    # None where there is no bound: no line there.
+    upper = np.array([row["upper"]["value"] for row in rows], float)
     lower = np.array([row["lower"]["value"] for row in rows])
     figure = new_figure(4.0, title(record))
     axes = plain(
@@ -43,6 +44,8 @@ def title(record: Record) -> str:
     """The range's worst error in one line."""
     row = record["regions"][0]
     low, high = row["lower"]["value"], row["upper"]["value"]
+    if high is None:
+        return f"With {row['words']} the worst error is at least {number(low)}; it has no bound"
     if high <= low * (1 + 1e-6):
         return f"With {row['words']} the worst error is {number(high)}, known exactly"
     return f"With {row['words']} the worst error is between {number(low)} and {number(high)}"

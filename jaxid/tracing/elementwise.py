@@ -103,7 +103,8 @@ def expression(name: str, params: dict[str, Any], operands: list[Operand], kinds
     if name == "select_n":
         return one.choose(found[0], tuple(found[1:]))
     if name == "integer_pow":
-        return one.power(found[0], int(params["y"]))
+        e = one.power(found[0], int(params["y"]))
+        return _whole(e, result) if np.issubdtype(result, np.integer) else e
     if name == "round":
         return one.rounded(found[0], even=int(params["rounding_method"]) == 1)
     if name == "pow":
@@ -136,6 +137,13 @@ def _whole(e: Expression, kind: np.dtype) -> Expression:
     """Integers of a kind, which wrap around where they don't fit: not looked at beyond."""
     info = np.iinfo(kind)
     return one.within(e, int(info.min), int(info.max))
+
+
+def whole(value: Value, kind: np.dtype) -> Value:
+    """A sum of integers, if it is of a kind of them: as they are while they fit."""
+    if not np.issubdtype(kind, np.integer):
+        return value
+    return value._replace(expression=_whole(value.expression, kind))
 
 
 def _not_finite(name: str, operands: list[Operand]) -> Expression | None:

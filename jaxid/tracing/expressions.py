@@ -70,6 +70,12 @@ class Expression:
     def __hash__(self) -> int:
         return self._hash
 
+    @cached_property
+    def depth(self) -> int:
+        """How many terms stand inside one another."""
+        inner = (e.depth for _, term in self.terms for e in term.operands)
+        return 1 + max(inner, default=0) if self.terms else 0
+
     @property
     def constant(self) -> Fraction | None:
         """The number that it is everywhere, if it plainly is one."""

@@ -10,8 +10,7 @@ import numpy as np
 from jaxid.tracing.elementwise import picked
 from jaxid.tracing.values import Builder, Shape, Value
 
-RESHAPED = {"reshape", "squeeze", "expand_dims", "copy", "copy_p", "stop_gradient",
-            "optimization_barrier"}  # fmt: skip
+RESHAPED = {"reshape", "squeeze", "expand_dims", "copy", "copy_p", "stop_gradient"}
 """Primitives that keep the elements and their order."""
 MOVED = {"slice", "rev", "gather", "dynamic_slice", "split", "pad", "scatter", "transpose",
          "broadcast_in_dim", "concatenate", "dynamic_update_slice", "stack", "unstack",

@@ -21,6 +21,7 @@ from jaxid.errors import InputError
 from jaxid.precision import float64
 from jaxid.tracing import elementwise, joint, linear, movement
 from jaxid.tracing.complex_values import complex_equation
+from jaxid.tracing.expressions import Z
 from jaxid.tracing.graph import Affine, Graph, Node, Product, parents
 from jaxid.tracing.pieces import NotStraight
 from jaxid.tracing.source import line_of, unreadable
@@ -31,6 +32,8 @@ CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoi
 """Primitives that only call a function."""
 UNROLLED = 10_000
 """Equations that loops may be unrolled to."""
+DEPTH = 24
+"""Terms inside one another, beyond which a function becomes a node."""
 FLOAT32_BITS = (8, 23)
 """Exponent and mantissa, from which on `reduce_precision` keeps every float32."""
 
@@ -117,6 +120,7 @@ class _Reader:
                 raise unreadable("a loop", self.b.place, f"of more than {UNROLLED:,} steps")
             outer = self.b.place
             self.b.place = outer or line_of(equation)
+            self.b.latest = self.b.place or self.b.latest
             operands = [read(var) for var in equation.invars]
             found |= dict(zip(equation.outvars, self.equation(equation, operands), strict=True))
             self.b.place = outer
@@ -149,6 +153,8 @@ class _Reader:
         name, params, b = str(equation.primitive), equation.params, self.b
         traced = [isinstance(arg, Value) for arg in args]
         shape = outs[0].shape
+        if name == "optimization_barrier":
+            return args
         if name == "reduce_precision":
             bits = params["exponent_bits"], params["mantissa_bits"]
             if bits[0] < FLOAT32_BITS[0] or bits[1] < FLOAT32_BITS[1]:
@@ -168,7 +174,9 @@ class _Reader:
         if name == "dot_general" and all(traced):
             return [joint.contracted(b, params, args[0], args[1], shape)]
         if name in linear.LINEAR and _linear(name, traced):
-            return [linear.linear(b, equation.primitive, params, args, False)]
+            made = linear.linear(b, equation.primitive, params, args, False)
+            assert isinstance(made, Value)
+            return [elementwise.whole(made, np.dtype(outs[0].dtype))]
         raise unreadable(name, b.place)
 
     def elementwise(
@@ -185,19 +193,32 @@ class _Reader:
             return elementwise.picked(self.b, which, args[1:], out.shape)
         alike = all(spread[0].aligned(value) for value in spread[1:])
         if alike and all(operand is not None for operand in operands):
+            given = [operand for operand in operands if operand is not None]
             try:
-                e = elementwise.expression(
-                    name, params, [o for o in operands if o is not None], kinds, np.dtype(out.dtype)
-                )
+                e = elementwise.expression(name, params, given, kinds, np.dtype(out.dtype))
             except NotStraight:
-                raise unreadable(name, self.b.place, "of too many straight pieces") from None
+                return self.elementwise(name, params, self.afresh(name, args), kinds, out)
             if e is not None:
-                return spread[0]._replace(expression=e)
+                made = spread[0]._replace(expression=e)
+                return made if e.depth <= DEPTH else self.b.itself(self.b.settled(made), out.shape)
         logical = name in elementwise.LOGICAL and np.dtype(out.dtype).kind != "b"
         whole = np.issubdtype(out.dtype, np.integer) and name in ("mul", "div", "rem")
         if logical or whole:
             raise unreadable(name, self.b.place, "of integers")
         return elementwise.several(self.b, name, args, out.shape)
+
+    def afresh(self, name: str, args: list[Any]) -> list[Any]:
+        """The operands as nodes of their own: of too many pieces to be followed together.
+
+        Raises:
+          InputError: if they are already.
+        """
+        if not any(isinstance(arg, Value) and arg.expression != Z for arg in args):
+            raise unreadable(name, self.b.place, "of too many straight pieces")
+        return [
+            self.b.itself(self.b.settled(arg), arg.shape) if isinstance(arg, Value) else arg
+            for arg in args
+        ]
 
     def unrolled(self, params: Any, args: list[Any]) -> list[Any]:
         """A loop of known length, step by step."""

@@ -61,12 +61,14 @@ class Builder:
       nodes: node 1, node 2, ...
       sizes: of every node, the input's first.
       place: the line of the user's file that is being read, for errors.
+      latest: the last one that was known.
     """
 
     def __init__(self, inputs: int) -> None:
         self.nodes: list[Node] = []
         self.sizes = [inputs]
         self.place = ""
+        self.latest = ""
         self._made: dict[Hashable, int] = {}
         self._origins: dict[int, Value] = {}
 
@@ -150,7 +152,7 @@ class Builder:
             return self.straight(node, e.straight)
         found = known(e)
         if found is None:
-            return self.add(Curve(node, *program(e), self.place))
+            return self.add(Curve(node, *program(e), self.place or self.latest))
         inner = self.scaled(node, *found.inner)
         unit = self.kept((found.name, inner), Pointwise(inner, found.name))
         slope, constant = (float(part) for part in found.rest)
