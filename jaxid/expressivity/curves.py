@@ -23,7 +23,7 @@ import numpy as np
 
 from jaxid.expressivity import tables
 from jaxid.expressivity.arrays import xp
-from jaxid.expressivity.enclosures import Code, Jet, enclose, encode
+from jaxid.expressivity.enclosures import Jet, enclose
 from jaxid.expressivity.ranges import ELEMENTARY, INFINITE, Range, lowered, minus, raised_to
 from jaxid.expressivity.rounding import TINY, UNIT
 from jaxid.expressivity.tables import Points
@@ -167,7 +167,6 @@ def points(
     compile than to compute.
     """
     steps = STEPS * sum(len(_floored(program, step, leaves)) for step in program)
-    steps = STEPS * sum(len(_floored(program, step, leaves)) for step in program)
     count = 3 * (CELLS + 2 + 2 * (steps + sum(t.places.shape[0] for t in leaves))) + 1
     shapes = ((count, *low.shape),) * 3
     return Points(*_on_host(_points, program, shapes, constants, leaves, low, high))
@@ -189,21 +188,35 @@ def _on_host(
 ) -> list[Array]:
     """``function`` of NumPy's arrays: called back where operands are traced."""
 
-    def run(*numbers: Any) -> list[np.ndarray]:
-        held = jax.tree.map(np.asarray, numbers)
-        with np.errstate(all="ignore"):
-            found = function(program, *held)
-        return [np.ascontiguousarray(each, np.float64) for each in found]
-
-    def halves(*numbers: Any) -> list[np.ndarray]:
-        return [each.view(np.uint32).reshape(*each.shape, 2) for each in run(*numbers)]
-
     if not any(isinstance(each, jax.core.Tracer) for each in jax.tree.leaves(operands)):
-        return [jnp.asarray(each) for each in run(*operands)]
-    # In two halves: the thread that calls back knows nothing of double precision here.
+        return [jnp.asarray(each) for each in _by_numpy(function, program, *operands)]
+    # As halves, there and back: the thread that calls back knows nothing of double precision,
+    # and would make float32 of all that it hands on.
+    leaves, tree = jax.tree.flatten(operands)
+    held = [jax.lax.bitcast_convert_type(jnp.asarray(leaf), jnp.uint32) for leaf in leaves]
+
+    def halves(*parts: Any) -> list[np.ndarray]:
+        whole = [_joined(np.asarray(part)) for part in parts]
+        found = _by_numpy(function, program, *jax.tree.unflatten(tree, whole))
+        return [each.view(np.uint32).reshape(*each.shape, 2) for each in found]
+
     kinds = [jax.ShapeDtypeStruct((*shape, 2), jnp.uint32) for shape in shapes]  # type: ignore[no-untyped-call]
-    found = jax.pure_callback(halves, kinds, *operands, vmap_method="sequential")
-    return [jax.lax.bitcast_convert_type(each, jnp.float64) for each in found]
+    returned = jax.pure_callback(halves, kinds, *held, vmap_method="sequential")
+    return [jax.lax.bitcast_convert_type(each, jnp.float64) for each in returned]
+
+
+def _by_numpy(
+    function: Callable[..., tuple[Any, ...]], program: Program, *operands: Any
+) -> list[np.ndarray]:
+    held = jax.tree.map(np.asarray, operands)
+    with np.errstate(all="ignore"):
+        found = function(program, *held)
+    return [np.ascontiguousarray(each, np.float64) for each in found]
+
+
+def _joined(halves: np.ndarray) -> np.ndarray:
+    """(..., 2) uint32, as JAX splits them, -> (...) float64."""
+    return np.ascontiguousarray(halves).view(np.float64)[..., 0]
 
 
 def _points(
@@ -215,7 +228,7 @@ def _points(
 ) -> Points:
     """`points`, by NumPy."""
     known, low, high, middle = _finite(low, high)
-    found = on_cells(encode(program), constants, leaves, cells(program, leaves, low, high))
+    found = on_cells(program, constants, leaves, cells(program, leaves, low, high))
     z, below, above = (xp.swapaxes(each, 0, 1) for each in found[:3])
     # Neighbours share an end, whose bound is the lower one of theirs.
     under = xp.minimum(below[0, 1:], below[3, :-1])
@@ -241,13 +254,13 @@ def _bounds(
 ) -> Range:
     """`bounds`, by NumPy."""
     known, low, high, _ = _finite(low, high)
-    found = on_cells(encode(program), constants, leaves, cells(program, leaves, low, high))
+    found = on_cells(program, constants, leaves, cells(program, leaves, low, high))
     least = xp.maximum(found.least, found.below.min(axis=1)).min(axis=0)
     most = xp.minimum(found.most, found.above.max(axis=1)).max(axis=0)
     return Range(xp.where(known[0], least, -INFINITE), xp.where(known[0], most, INFINITE))
 
 
-def on_cells(code: Code, constants: Array, leaves: Sequence[Table], ends: Array) -> Cells:
+def on_cells(program: Program, constants: Array, leaves: Sequence[Table], ends: Array) -> Cells:
     """g on the cells between ``ends``, (K + 1, n)."""
     a, b = ends[:-1], ends[1:]
     inside = enclose(program, constants, leaves, a, b)

@@ -66,84 +66,47 @@ class Jet(NamedTuple):
 
 
 Rule = Callable[[Instruction, list[Jet], list[Range]], Jet]
-"""(kind of instruction, its operands, its constants) -> what it makes of them."""
+"""(instruction, its operands, its constants) -> what it makes of them."""
 
 
-class Code(NamedTuple):
-    """A program for a machine that takes one step after the other.
-
-    Attributes:
-      kinds: the instructions that occur, but for what they are applied to; static under jit.
-      rows: (steps, ...) integers: which kind, its operands, its constants.
-    """
-
-    kinds: tuple[Instruction, ...]
-    rows: Array | np.ndarray
-
-
-def encode(program: Sequence[Instruction], kinds: Sequence[Instruction] = ()) -> Code:
-    """The program as kinds and rows; ``kinds`` come first, so that programs may share them."""
-    known, rows = list(kinds), []
-    for step in program:
-        if step.name == "mul" and step.operands[0] == step.operands[1]:
-            step = Instruction("power", step.operands[:1], power=2)
-        kind = step
-        if step.name != "pieces":
-            zeros = ((0,) * len(part) for part in (step.operands, step.numbers))
-            kind = Instruction(step.name, *zeros, step.power)
-        if kind not in known:
-            known.append(kind)
-        rows.append((known.index(kind), *step.operands, *step.numbers))
-    width = max(1 + len(kind.operands) + len(kind.numbers) for kind in known)
-    return Code(tuple(known), np.array([(*row, *(0,) * (width - len(row))) for row in rows]))
-
-
-def enclose(code: Code, constants: Array, leaves: Sequence[Table], low: Array, high: Array) -> Jet:
+def enclose(
+    program: tuple[Instruction, ...],
+    constants: Array,
+    leaves: Sequence[Table],
+    low: Array,
+    high: Array,
+) -> Jet:
     """The function on each cell [low, high], both (..., n).
 
-    One step after the other: XLA would fuse them all and compute each many times over.
-
     Args:
-      code: the steps; the last one's value is the function's.
+      program: the steps; the last one's value is the function's.
       constants: (c, 2), the least and the largest that each number may be.
       leaves: the tables of "pieces", last axis 1.
       low, high: ends of the cells.
     """
-    rows = jnp.asarray(code.rows)
-    branches = [_branch(kind, constants, leaves, low, high) for kind in code.kinds]
+    found: list[Jet] = []
+    for step in program:
+        if step.name == "pieces":
+            table = leaves[step.numbers[0]]
+            ends = (low, high)
+            found.append(Jet(*tables.bounds(table, *ends), *tables.slopes(table, *ends)))
+            continue
+        operands = [found[k] for k in step.operands]
+        numbers = [Range(constants[k, 0], constants[k, 1]) for k in step.numbers]
+        found.append(_kept(step, operands, _rule(step.name)(step, operands, numbers)))
+    return found[-1]
 
-    def step(k: Array, memory: Array) -> Array:
-        return memory.at[k].set(jax.lax.switch(rows[k, 0], branches, rows[k], memory))
 
-    memory = jnp.zeros((rows.shape[0], 4, *low.shape), low.dtype)
-    return Jet(*jax.lax.fori_loop(0, rows.shape[0], step, memory)[-1])
-
-
-def _branch(
-    kind: Instruction, constants: Array, leaves: Sequence[Table], low: Array, high: Array
-) -> Callable[[Array, Array], Array]:
-    """(row, memory (steps, 4, ..., n)) -> the step's jet (4, ..., n)."""
-
-    def leaf(row: Array, memory: Array) -> Array:
-        table = leaves[kind.numbers[0]]
-        return jnp.stack([*tables.bounds(table, low, high), *tables.slopes(table, low, high)])
-
-    def rule(row: Array, memory: Array) -> Array:
-        count = len(kind.operands)
-        operands = [Jet(*memory[row[1 + k]]) for k in range(count)]
-        picked = [constants[row[1 + count + k]] for k in range(len(kind.numbers))]
-        numbers = [Range(each[0], each[1]) for each in picked]
-        if kind.name in RULES:
-            return jnp.stack(_kept(kind, operands, RULES[kind.name](kind, operands, numbers)))
-        return jnp.stack(_kept(kind, operands, _unary(ELEMENTARY[kind.name], operands[0])))
-
-    return leaf if kind.name == "pieces" else rule
+def _rule(name: str) -> Rule:
+    if name in RULES:
+        return RULES[name]
+    return lambda step, operands, numbers: _unary(ELEMENTARY[name], operands[0])
 
 
 def _kept(step: Instruction, operands: list[Jet], result: Jet) -> Jet:
     """Without a value wherever an operand may have none; the branch not taken doesn't matter."""
     needed = operands[:1] if step.name == "select" else operands
-    mask = reduce(jnp.logical_or, [lost(jet.values) for jet in needed])
+    mask = reduce(xp.logical_or, [lost(jet.values) for jet in needed])
     nothing = unknown(result.low)
     return _jet(either(mask, nothing, result.values), either(mask, nothing, result.slopes))
 
@@ -180,6 +143,8 @@ def _sum(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
 
 
 def _mul(step: Instruction, operands: list[Jet], numbers: list[Range]) -> Jet:
+    if step.operands[0] == step.operands[1]:
+        return _power(step._replace(power=2), operands[:1], numbers)
     f, g = operands
     slopes = plus(times(f.slopes, g.values), times(f.values, g.slopes))
     return _jet(times(f.values, g.values), slopes)
