@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 MPLBACKEND := Agg
 export MPLBACKEND
 
-.PHONY: help explain test lint format figures bench-keras bench-layouts bench-curvature bench-exact golden clean
+.PHONY: help explain test test-slow lint format figures bench-keras bench-layouts bench-curvature bench-exact golden clean
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -15,7 +15,10 @@ explain: $(STAMP) ## why a ReLU network does not learn the identity: train, meas
 	$(BIN)/jaxid explain --out runs/explain --overwrite
 
 test: $(STAMP)   ## the test suite, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(STAMP) ## the long sweeps over random networks, half an hour on 2 cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .

@@ -104,9 +104,10 @@ def _rule(name: str) -> Rule:
 
 
 def _kept(step: Instruction, operands: list[Jet], result: Jet) -> Jet:
-    """Without a value wherever an operand may have none; the branch not taken doesn't matter."""
+    """Without a value wherever an operand may have none; the branch not taken doesn't matter.
+    Where it has none its derivative bounds nothing: 1 / z falls everywhere, but not across 0."""
     needed = operands[:1] if step.name == "select" else operands
-    mask = reduce(xp.logical_or, [lost(jet.values) for jet in needed])
+    mask = reduce(xp.logical_or, [lost(jet.values) for jet in (*needed, result)])
     nothing = unknown(result.low)
     return _jet(either(mask, nothing, result.values), either(mask, nothing, result.slopes))
 

@@ -80,6 +80,9 @@ def step_interval(step: Step, own: Any, found: list[Interval]) -> Interval:
     # The middle's sum and the radius's are each within gamma of the sum of sizes.
     error = up(2 * gamma(terms) * size)
     own_bounds = sane(Interval(middle - radius - error, middle + radius + error))
+    if step.natural:
+        low, high = own_bounds
+        own_bounds = Interval(jnp.maximum(low, 0.0), jnp.maximum(high, 0.0))
     if step.larger is None:
         return own_bounds
     one, other = (found[index] for index in step.larger)

@@ -21,10 +21,11 @@ table of straight pieces, (constants, tables) of a curve, how far a product may 
 
 
 class AffineStep(NamedTuple):
-    """The node is sum_k h_k W_k + b, and perhaps the maximum of two others."""
+    """The node is sum_k h_k W_k + b, perhaps the maximum of two others, perhaps never negative."""
 
     parents: tuple[int, ...]
     larger: tuple[int, int] | None = None
+    natural: bool = False
 
 
 class PointwiseStep(NamedTuple):
@@ -125,7 +126,7 @@ def from_graph(graph: Graph) -> Network:
     with float64():
         for node in graph.nodes:
             if isinstance(node, Affine):
-                steps.append(AffineStep(node.parents, node.larger))
+                steps.append(AffineStep(node.parents, node.larger, node.natural))
                 weights = tuple(None if w is None else jnp.asarray(w) for w in node.weights)
                 numbers.append((weights, jnp.asarray(node.bias)))
             elif isinstance(node, Pointwise):

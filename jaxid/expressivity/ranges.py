@@ -182,6 +182,8 @@ def _arc(z: Array) -> Array:
 
 
 POSITIVE = (0.0, INFINITE)
+LEAST = 2.0**-1022
+"""The least normal number."""
 ELEMENTARY: dict[str, Elementary] = {
     "exp": Elementary(xp.exp, xp.exp, image=POSITIVE),
     "exp2": Elementary(
@@ -193,7 +195,10 @@ ELEMENTARY: dict[str, Elementary] = {
         xp.log1p, lambda z: 1 / (1 + z), (-1.0, INFINITE), signed=True, rough=ROUGH
     ),
     "sqrt": Elementary(xp.sqrt, lambda z: 0.5 / xp.sqrt(z), POSITIVE, POSITIVE),
-    "rsqrt": Elementary(arrays.rsqrt, lambda z: -0.5 * arrays.rsqrt(z) / z, POSITIVE, POSITIVE),
+    # Not at 0: of -0 it is -inf.
+    "rsqrt": Elementary(
+        arrays.rsqrt, lambda z: -0.5 * arrays.rsqrt(z) / z, (LEAST, INFINITE), POSITIVE
+    ),
     "cbrt": Elementary(xp.cbrt, lambda z: 1 / (3 * xp.cbrt(z) ** 2), signed=True),
     "tanh": Elementary(
         xp.tanh, lambda z: 4 * _logistic_slope(2 * z), image=(-1.0, 1.0), signed=True
@@ -244,7 +249,7 @@ def _about(value: Array, rough: float) -> Range:
 
 
 def wave(function: Callable[[Array], Array], peak: float, a: Range) -> Range:
-    """sin (``peak`` pi / 2) or cos (0) on a."""
+    """sin (``peak`` pi / 2) or cos (0) on a; of what may be infinite they have no value."""
     found = []
     for z in a:
         value = function(z)
@@ -261,4 +266,5 @@ def wave(function: Callable[[Array], Array], peak: float, a: Range) -> Range:
         return (last >= first) | far
 
     low = xp.where(reached(peak + np.pi), -1.0, xp.maximum(least, -1.0))
-    return Range(low, xp.where(reached(peak), 1.0, xp.minimum(most, 1.0)))
+    high = xp.where(reached(peak), 1.0, xp.minimum(most, 1.0))
+    return either(xp.isfinite(a.low) & xp.isfinite(a.high), Range(low, high), unknown(low))

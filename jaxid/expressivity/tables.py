@@ -176,7 +176,7 @@ def _ends(piece: _Piece, low: Array, high: Array) -> tuple[tuple[Array, ...], ..
 def _line(piece: _Piece, z: Array) -> Range:
     """slope z + constant, with what rounding and numbers next to the stored ones may do."""
     slope, constant = piece.slope, piece.constant
-    rise = xp.where(slope == 0, 0.0, slope * z)
+    rise = slope * xp.where(slope == 0, 0.0, z)  # never 0 times infinity
     # 2 for the numbers, 3 for product, sum and what is done to it.
     error = 6 * UNIT * (xp.abs(rise) + xp.abs(constant)) + TINY
     found = Range(lowered(rise + constant, error), raised(rise + constant, error))

@@ -274,6 +274,19 @@ def sign(e: Expression) -> Expression:
     return minus(positive(e), positive(scaled(e, -ONE)))
 
 
+POSITIVE = frozenset({"exp", "exp2", "sqrt", "rsqrt", "logistic", "softplus", "cosh"})
+"""Functions that are negative nowhere."""
+
+
+def never_negative(e: Expression) -> bool:
+    """Whether it plainly is >= 0 wherever it has a value."""
+    if exact.larger(e.straight, exact.constant(0)) != e.straight:
+        return False
+    even = [term.name == "power" and term.power % 2 == 0 for _, term in e.terms]
+    known = [term.name in POSITIVE for _, term in e.terms]
+    return all(c > 0 and (a or b) for (c, _), a, b in zip(e.terms, even, known, strict=True))
+
+
 def negation(e: Expression) -> Expression:
     """1 - e of a truth value e."""
     return minus(number(1), e)

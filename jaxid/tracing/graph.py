@@ -30,12 +30,15 @@ class Affine(NamedTuple):
       bias: (outputs,) float64.
       larger: two nodes of which this is the elementwise maximum, where it is one: bounds on
         those bound it too.
+      natural: whether it is >= 0 by what it is made of, a sum of squares say, whatever rounding
+        makes of its bounds.
     """
 
     parents: tuple[int, ...]
     weights: tuple[Weight, ...]
     bias: np.ndarray
     larger: tuple[int, int] | None = None
+    natural: bool = False
 
 
 class Pointwise(NamedTuple):

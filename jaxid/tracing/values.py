@@ -80,7 +80,7 @@ class Builder:
             forms = tuple(None if w is None else (w.shape, w.dtype.str) for w in node.weights)
             key = ("affine", node.parents, forms, digests, node.larger)
             if key not in self._made:
-                self._made[key] = self._added(node)
+                self._made[key] = self._added(node._replace(natural=self._natural(node)))
             return self._made[key]
         return self._added(node)
 
@@ -92,6 +92,19 @@ class Builder:
             size = self.sizes[node.parents[0] if isinstance(node, Product) else node.parent]
         self.sizes.append(size)
         return len(self.nodes)
+
+    def _natural(self, node: Affine) -> bool:
+        """Whether it adds up what is >= 0, with weights that are."""
+        parts = (*(w for w in node.weights if w is not None), node.bias)
+        return all(part.min(initial=0) >= 0 for part in parts) and all(
+            self._never_negative(parent) for parent in node.parents
+        )
+
+    def _never_negative(self, node: int) -> bool:
+        own = self.nodes[node - 1] if node else None
+        if isinstance(own, Affine):
+            return own.natural
+        return node in self._origins and one.never_negative(self._origins[node].expression)
 
     def kept(self, key: Hashable, node: Node) -> int:
         """The node, made once however often it is used."""
@@ -196,7 +209,8 @@ class Builder:
         before = self.nodes[parent - 1] if parent else None
         if weight is None and isinstance(before, Affine) and not before.bias.any():
             # A layer's product and its bias are one map.
-            return self.itself(self.add(before._replace(bias=bias, larger=None)), shape)
+            node = before._replace(bias=bias, larger=None, natural=False)
+            return self.itself(self.add(node), shape)
         return self.itself(self.add(Affine((parent,), (weight,), bias)), shape)
 
     def summed(self, constant: np.ndarray, terms: list[tuple[float, Value]], shape: Shape) -> Value:

@@ -102,7 +102,8 @@ WIDE = SimpleNamespace(
     acosh=np.arccosh, atanh=np.arctanh, reciprocal=lambda z: 1 / z, floor=np.floor,
     max=np.maximum, min=np.minimum, within=lambda f: f, mul=lambda f, g: f * g,
     select=lambda which, off, on: np.where(np.isnan(which), which, np.where(which > 0.5, on, off)),
-    positive=_truth(lambda f: f > 0), natural=_truth(lambda f: f >= 0), zero=_truth(lambda f: f == 0),
+    positive=_truth(lambda f: f > 0), natural=_truth(lambda f: f >= 0),
+    zero=_truth(lambda f: f == 0),
 )  # fmt: skip
 """What instructions do to NumPy's long numbers."""
 DIGITS = {
@@ -134,6 +135,44 @@ def of_program(program, constants, tables, z):
                 found.append(operands[0] ** step.power)
             else:
                 found.append(getattr(WIDE, step.name)(*operands))
+    return found[-1]
+
+
+def exactly(number):
+    """A long number as mpmath's."""
+    high = float(number)
+    return mpmath.mpf(high) + mpmath.mpf(float(number - LONG(high)))
+
+
+def in_digits(program, constants, tables, z):
+    """g(z) of one number of mpmath's, of true constants and tables of one column."""
+    found = []
+    for step in program:
+        operands = [found[k] for k in step.operands]
+        f = operands[0] if operands else None
+        if step.name == "pieces":
+            true = tables[step.numbers[0]]
+            places = [exactly(place) for place in true.places[:, 0]]
+            j = sum(place < z for place in places)
+            if z in places:
+                g = exactly(true.values[j, 0])
+            else:
+                g = exactly(true.slopes[j, 0]) * z + exactly(true.constants[j, 0])
+        elif step.name == "sum":
+            factors = [exactly(constants[k]) for k in step.numbers]
+            g = sum(c * g for c, g in zip(factors, operands, strict=True))
+        elif step.name in DIGITS:
+            g = mpmath.re(DIGITS[step.name](f))
+        else:
+            g = {
+                "mul": lambda f, g: f * g, "max": max, "min": min, "floor": mpmath.floor,
+                "reciprocal": lambda f: 1 / f, "within": lambda f: f,
+                "power": lambda f, n=step.power: f**n,
+                "select": lambda which, off, on: on if which == 1 else off,
+                "positive": lambda f: mpmath.mpf(f > 0), "natural": lambda f: mpmath.mpf(f >= 0),
+                "zero": lambda f: mpmath.mpf(f == 0),
+            }[step.name](*operands)  # fmt: skip
+        found.append(g)
     return found[-1]
 
 

@@ -80,7 +80,7 @@ def checked(seed, unit=1.0, spacing=1.0, count=40):
 
 @pytest.mark.parametrize("unit, spacing", SCALES)
 def test_points_bound_the_true_function_for_every_slope(unit, spacing):
-    assert max(checked(seed, unit, spacing) for seed in range(60)) <= 0
+    assert max(checked(seed, unit, spacing) for seed in range(40)) <= 0
 
 
 @pytest.mark.parametrize("broken", ["rounding", "spread", "values", "limits"])
@@ -98,7 +98,7 @@ def test_the_check_sees_what_is_left_out(broken, monkeypatch):
     else:
         ahead = lambda p, z: line(p._replace(slope=0 * p.slope), z)  # noqa: E731
         monkeypatch.setattr(tables, "_line", ahead)
-    assert max(checked(seed) for seed in range(60)) > 0
+    assert max(checked(seed) for seed in range(40)) > 0
 
 
 def test_bounds_are_no_wider_than_rounding_and_the_doubt_about_places():
@@ -119,9 +119,8 @@ def test_bounds_are_no_wider_than_rounding_and_the_doubt_about_places():
 
 
 def test_a_place_counts_where_it_lies_and_a_limit_on_its_side_only():
-    step = Table(
-        np.array([[1.0]]), np.zeros((1, 1)), np.zeros((2, 1)), np.array([[2.0], [3]]), np.array([[7.0]])
-    )  # fmt: skip
+    place, none = np.array([[1.0]]), np.zeros((1, 1))
+    step = Table(place, none, np.zeros((2, 1)), np.array([[2.0], [3]]), np.array([[7.0]]))
     low = np.array([0.0, 0.0, 1.0, 1.0, 1.5, 0.0])
     high = np.array([0.5, 1.0, 1.0, 2.0, 2.0, 3.0])
     found = tables.bounds(step, low, high)
@@ -135,10 +134,16 @@ def test_a_place_counts_where_it_lies_and_a_limit_on_its_side_only():
 
 
 def test_exact_zeros_stay_zeros():
-    found = tables.bounds(hat(), np.array([-3.0, 1.0, 1e-300]), np.array([-2.0, 1.0, 2.0]))
-    assert np.array_equal(found.low, [0, 0, 0]) and np.array_equal(found.high[:2], [0, 0])
+    found = tables.bounds(hat(), np.array([-3.0, 1.0, 1.0]), np.array([-2.0, 1.0, 2.0]))
+    assert np.array_equal(found.low, [0, 0, 0]) and np.array_equal(found.high, [0, 0, 0])
+    relu = Table(
+        *(np.zeros((1, 1)),) * 2, np.array([[0.0], [1]]), np.zeros((2, 1)), np.zeros((1, 1))
+    )
+    found = tables.bounds(relu, np.array([-3.0, -1e-300, 0.0]), np.array([2.0, 1e-290, 1e-12]))
+    assert np.array_equal(found.low, [0, 0, 0]) and np.all(found.high > 0)
 
 
+@np.errstate(invalid="ignore")
 def test_an_infinite_end_leaves_what_is_flat_there():
     low, high = np.array([-np.inf, -np.inf, 0.5]), np.array([np.inf, -2.0, np.inf])
     found = tables.bounds(hat(), low, high)
@@ -209,7 +214,7 @@ def test_values_are_those_of_the_pieces_and_of_places_padding_or_not(count, widt
 @pytest.mark.parametrize("count, width", [(3, 1), (3, 6), (20, 6)])
 def test_compiled_bounds_are_the_same_to_rounding(count, width):
     rng = np.random.default_rng(count)
-    stored, true = table(rng, count, width)
+    stored, _ = table(rng, count, width)
     low = rng.normal(size=6)
     high = low + rng.uniform(0, 4, 6)
     with float64():
