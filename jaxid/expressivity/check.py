@@ -82,14 +82,16 @@ class Checked(NamedTuple):
       points: how many.
       largest: the largest |e| that the function had at one.
       apart: the largest difference between the program as it runs and real arithmetic.
-      overflown: points at which the program as it runs gives no finite number though real
-        arithmetic does.
+      overflown: points at which the program as it runs gives no finite number though float64
+        does.
+      undefined: points at which float64 gives none either; they are not compared.
     """
 
     points: int
     largest: float
     apart: float
     overflown: int
+    undefined: int
 
 
 def check(
@@ -124,8 +126,9 @@ def check(
     ends = max(float(np.abs(x).max()), float(np.abs(values[finite]).max(initial=0.0)))
     slack = TOLERANCE * min(largest, CANCELLED * ends) + 1e-300
     known = (low > -UNBOUNDED) & (high < UNBOUNDED)
-    beyond = np.where(finite, np.maximum(low[None] - values, values - high[None]), np.inf)
-    beyond = np.where(known[None], beyond, -np.inf)
+    # What overflows in float64 says nothing of real arithmetic.
+    gaps = np.maximum(low[None] - values, values - high[None])
+    beyond = np.where(finite & known[None], gaps, -np.inf)
     row, output = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
     if beyond[row, output] > slack:
         raise Fault(
@@ -136,7 +139,9 @@ def check(
     both = finite & np.isfinite(own)
     apart = float(np.abs(own - values)[both].max(initial=0.0))
     overflown = int(np.any(finite & ~np.isfinite(own), axis=1).sum())
-    return Checked(len(x), float(np.abs(values[finite]).max(initial=0.0)), apart, overflown)
+    undefined = int(np.any(~finite, axis=1).sum())
+    largest = float(np.abs(values[finite]).max(initial=0.0))
+    return Checked(len(x), largest, apart, overflown, undefined)
 
 
 def _few(x: np.ndarray) -> str:

@@ -76,6 +76,12 @@ def _compared(rows: list[dict[str, Any]]) -> list[str]:
             f"At up to {overflown:,} of these inputs the float32 program overflows and gives no "
             "finite number; the bounds are of real arithmetic."
         )
+    undefined = max(check["undefined"] for check in checks)
+    if undefined:
+        lines.append(
+            f"At up to {undefined:,} of them float64 gives no finite number either; these were "
+            "not compared."
+        )
     return lines
 
 

@@ -2,7 +2,8 @@
 
 z_e / sqrt(eps + c sum_k w_k z_k^2) is at most 1 / sqrt(c w_e) in magnitude, however small the
 root becomes. Bounds on the two factors alone don't see that: near an input without variance the
-root has no useful lower bound. So the product carries its own.
+root has no useful lower bound. So the product carries its own, if the root is nowhere 0: x / |x|
+has no value at 0, and no bound on a box that may hold it.
 
 A variance that a program forms as E z^2 - (E z)^2 is c sum_k (z_k - mean)^2; read that way it is
 never negative, and nothing cancels.
@@ -172,21 +173,37 @@ def _unscaled(b: Builder, value: Value) -> tuple[Value, np.ndarray] | None:
 
 
 def _root(e: Expression) -> tuple[float, Fraction] | None:
-    """(c, s) if |e(z)| <= c / sqrt(s z) for every z > 0."""
+    """(c, s) if e has a value for every z >= 0 and |e(z)| <= c / sqrt(s z) for z > 0."""
     found = one.alone(e, "rsqrt")
     if found is not None:
-        least = _slope(found[1].operands[0])
-        return None if least is None else (abs(float(found[0])), least)
+        inside = found[1].operands[0]
+        least = _slope(inside)
+        if least is None or inside.straight(Fraction(0)) <= 0:
+            return None
+        return abs(float(found[0])), least
     found = one.alone(e, "reciprocal")
     if found is None:
         return None
-    inner = found[1].operands[0]
-    offset = inner.straight.constant
-    if len(inner.terms) != 1 or offset is None or offset < 0 or inner.terms[0][0] <= 0:
+    scale, root = found[0], found[1].operands[0]
+    limited = one.alone(root, "max")
+    if limited is not None:
+        # The larger of a root and a number > 0.
+        scale = scale / limited[0]
+        numbers = [x for x in limited[1].operands if x.constant is not None and x.constant > 0]
+        others = [x for x in limited[1].operands if x.constant is None]
+        if limited[0] <= 0 or len(numbers) != 1 or len(others) != 1:
+            return None
+        root = one.plus(others[0], one.number(0))
+    offset = root.straight.constant
+    if len(root.terms) != 1 or offset is None or offset < 0 or root.terms[0][0] <= 0:
         return None
-    c, term = inner.terms[0]
-    least = _slope(term.operands[0]) if term.name == "sqrt" else None
-    return None if least is None else (abs(float(found[0] / c)), least)
+    c, term = root.terms[0]
+    inside = term.operands[0]
+    least = _slope(inside) if term.name == "sqrt" else None
+    if least is None:
+        return None
+    defined = limited is not None or offset > 0 or inside.straight(Fraction(0)) > 0
+    return (abs(float(scale / c)), least) if defined else None
 
 
 def _slope(e: Expression) -> Fraction | None:

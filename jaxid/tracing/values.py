@@ -177,6 +177,9 @@ class Builder:
             return self.add(Straight(node, table(p)))
         (place,), (value,) = p.places, p.values
         (left, b), (right, _) = p.lines
+        if right != 0 and left * (right - left) < 0:
+            # A line and a ReLU against each other: intervals would see their ends apart.
+            return self.add(Straight(node, table(p)))
         rising = left == 0
         # v + a relu(z - t), v - a relu(t - z): without a difference of large numbers.
         if rising or right == 0:
