@@ -49,7 +49,7 @@ class _Piece(NamedTuple):
       start: (earliest, latest) where the place at its start may be; infinite without one.
       end: the same for the place at its end.
       values: of the function at these two places.
-      jumps: whether the function is discontinuous at them.
+      jump: whether it is discontinuous at its end.
     """
 
     slope: Array
@@ -57,7 +57,7 @@ class _Piece(NamedTuple):
     start: tuple[Array, Array]
     end: tuple[Array, Array]
     values: tuple[Array, Array]
-    jumps: tuple[Array, Array]
+    jump: Array
 
 
 def value(table: Table, z: Array) -> Array:
@@ -118,8 +118,7 @@ def slopes(table: Table, low: Array, high: Array) -> Range:
     def wider(found: Range, piece: _Piece) -> Range:
         near = 4 * UNIT * xp.abs(piece.slope)
         meets = (piece.start[0] <= high) & (piece.end[1] >= low)
-        inside = [_inside(place, low, high) for place in (piece.start, piece.end)]
-        jump = (inside[0] & piece.jumps[0]) | (inside[1] & piece.jumps[1])
+        jump = _inside(piece.end, low, high) & piece.jump
         least = xp.where(meets, piece.slope - near, INFINITE)
         most = xp.where(meets, piece.slope + near, -INFINITE)
         found = hull(found, Range(least, most))
@@ -197,14 +196,14 @@ def _pieces(table: Table) -> _Piece:
     rounding = up(4 * UNIT * size + steep * xp.where(xp.isfinite(places), latest - at, 0.0))
     jump = (xp.abs(sides[1] - sides[0]) > rounding) | (xp.abs(values - sides[0]) > rounding)
     none = xp.full_like(slope[:1], INFINITE)
-    blank, no = xp.zeros_like(none), xp.zeros(none.shape, bool)
+    blank = xp.zeros_like(none)
     return _Piece(
         slope,
         constant,
         (xp.concatenate([-none, earliest]), xp.concatenate([-none, latest])),
         (xp.concatenate([earliest, none]), xp.concatenate([latest, none])),
         (xp.concatenate([blank, values]), xp.concatenate([values, blank])),
-        (xp.concatenate([no, jump]), xp.concatenate([jump, no])),
+        xp.concatenate([jump, xp.zeros(none.shape, bool)]),
     )
 
 

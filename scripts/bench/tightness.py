@@ -24,11 +24,14 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from benchmark import run
 
@@ -58,6 +61,9 @@ class Options:
     """Layers."""
     activations: tuple[str, ...] = ("relu", "tanh", "sigmoid")
     """Hidden activations."""
+    layers: tuple[str, ...] = ("maximum", "product", "exponential", "hard_tanh", "softmax")
+    """Two-layer networks with another layer between: the larger of two maps, a product of two,
+    exp, a clip to [-1, 1], softmax."""
     radii: tuple[float, ...] = (0.1, 0.5)
     """Half widths of the boxes."""
     steps: int = STEPS
@@ -76,25 +82,43 @@ class Options:
             )
 
 
+BETWEEN: dict[str, Callable[[Any], Any]] = {
+    "maximum": lambda h: jnp.maximum(*jnp.split(h, 2, axis=1)),
+    "product": lambda h: jnp.multiply(*jnp.split(h, 2, axis=1)),
+    "exponential": lambda h: jnp.exp(0.3 * h),
+    "hard_tanh": jax.nn.hard_tanh,
+    "softmax": jax.nn.softmax,
+}
+
+
 @dataclass(frozen=True)
 class Case:
-    """A network and a box."""
+    """A network and a box; ``between`` names what stands between two layers, if it is no
+    activation of the family."""
 
     name: str
     family: Family
     layers: list[tuple[np.ndarray, np.ndarray]]
     box: Interval
+    between: str | None = None
 
     @property
     def net(self) -> Network:
         """f(x) - x."""
         apply = self.family.apply(self.layers)
+        if self.between is not None:
+            layer = BETWEEN[self.between]
+            (first, bias), (last, shift) = self.layers
+
+            def apply(x: Any) -> Any:
+                return layer(x @ jnp.asarray(first) + bias[None]) @ jnp.asarray(last) + shift[None]
+
         return network(lambda x: apply(x) - x, (self.family.features,))
 
 
 def cases(options: Options) -> list[Case]:
-    """Every depth, activation and radius."""
-    found = []
+    """Every depth, activation and radius; and the other layers."""
+    found = _others(options)
     for depth in options.depths:
         for activation in options.activations:
             rng = np.random.default_rng(depth)
@@ -109,6 +133,26 @@ def cases(options: Options) -> list[Case]:
                 name = f"{depth} layers, {activation}, radius {radius:g}"
                 family = Family(d, depth, k, activation, "linear")
                 found.append(Case(name, family, layers, Interval(centre - radius, centre + radius)))
+    return found
+
+
+def _others(options: Options) -> list[Case]:
+    found = []
+    for name in options.layers:
+        rng = np.random.default_rng(7)
+        d = options.features
+        # Each pair of a softmax is a unit of its own.
+        k = 8 if name == "softmax" else options.width
+        after = k // 2 if name in ("maximum", "product") else k
+        layers = [
+            (rng.normal(size=(a, b)) * (2 / a) ** 0.5, 0.1 * rng.normal(size=b))
+            for a, b in ((d, k), (after, d))
+        ]
+        centre = rng.uniform(-1, 1, d)
+        for radius in options.radii:
+            box = Interval(centre - radius, centre + radius)
+            title = f"2 layers, {name}, radius {radius:g}"
+            found.append(Case(title, Family(d, 2, k, "relu", "linear"), layers, box, name))
     return found
 
 
@@ -128,11 +172,14 @@ def measure(options: Options) -> dict[str, Any]:
                     found = output_bounds(net, case.box, method, steps=options.steps)
                     seconds = time.perf_counter() - start
                 width = found.output.high - found.output.low
+                row[method] = {"width": float(width.mean()), "seconds": seconds}
+                if "failed" in other[method]:
+                    row[method]["failed"] = other[method]["failed"]
+                    continue
                 wide = np.subtract(other[method]["high"], other[method]["low"])
-                row[method] = {
+                row[method] |= {
                     "ratio": float(width.mean() / wide.mean()),
                     "largest_ratio": float((width / wide).max()),
-                    "seconds": seconds,
                     "their_seconds": other[method]["seconds"],
                 }
             rows.append(row)
@@ -151,7 +198,7 @@ def _theirs(options: Options, chosen: list[Case]) -> tuple[list[Any], dict[str, 
                       for n, part in zip(("kernel", "bias"), layer, strict=True)}  # fmt: skip
             np.savez(folder / f"{k}.npz", low=case.box.low, high=case.box.high, **arrays)
             listed.append({"name": case.name, "file": f"{k}.npz", "depth": case.family.depth,
-                           "activation": case.family.activation})  # fmt: skip
+                           "activation": case.between or case.family.activation})  # fmt: skip
         request = {"cases": listed, "steps": options.their_steps}
         (folder / "cases.json").write_text(json.dumps(request))
         command = [str(options.python), str(WORKER), str(folder)]
@@ -171,10 +218,21 @@ def show(record: dict[str, Any]) -> None:
           f"{'seconds':>9}{'theirs':>8}")  # fmt: skip
     for row in record["rows"]:
         a, b = row["crown"], row["alpha"]
-        print(
-            f"{row['name']:<34}{a['ratio']:>9.4f}{a['largest_ratio']:>9.3f}{b['ratio']:>11.4f}"
-            f"{b['largest_ratio']:>9.3f}{b['seconds']:>9.2f}{b['their_seconds']:>8.2f}"
-        )
+        cells = [
+            _cell(part, key, spec)
+            for part, key, spec in (
+                (a, "ratio", ">9.4f"), (a, "largest_ratio", ">9.3f"), (b, "ratio", ">11.4f"),
+                (b, "largest_ratio", ">9.3f"), (b, "seconds", ">9.2f"),
+                (b, "their_seconds", ">8.2f"),
+            )
+        ]  # fmt: skip
+        print(f"{row['name']:<34}{''.join(cells)}")
+
+
+def _cell(part: dict[str, Any], key: str, spec: str) -> str:
+    """A number, or a dash where auto_LiRPA gives none."""
+    width = int(spec[1:].partition(".")[0])
+    return format(part[key], spec) if key in part else f"{'-':>{width}}"
 
 
 def main(argv: list[str] | None = None) -> int:

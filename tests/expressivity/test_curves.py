@@ -183,6 +183,18 @@ def test_the_check_sees_what_is_broken(broken, monkeypatch):
     assert any(checked(seed)[0] > 0 for seed in range(70))
 
 
+def test_a_line_is_below_the_true_one_even_where_it_cancels():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=4000)
+    z = a + rng.uniform(0, 1, 4000) * 10.0 ** rng.uniform(-14, 1, 4000)
+    slope = rng.normal(size=4000) * 10.0 ** rng.uniform(-12, 12, 4000)
+    value = -slope * (z - a) * (1 + rng.integers(-2, 3, 4000) * 1e-16)
+    found = curves._line(value, slope, z - a)
+    true = LONG(value) + LONG(slope) * (LONG(z) - LONG(a))
+    off = np.abs(LONG(slope) * (LONG(z) - LONG(a))) * LONG(2) ** -50 + LONG(2e-290)
+    assert np.all(found <= true) and np.all(true <= found + off)
+
+
 def test_cells_keep_every_place_apart():
     rng = np.random.default_rng(0)
     stored, _ = table(rng, 3)
