@@ -31,9 +31,11 @@ def load_problem(target: str) -> Problem:
         found = _named(path, names, name, Problem)
         if not isinstance(found, (Problem, type)) and callable(found):
             found = found()
+        if isinstance(found, Problem):
+            # Inside, so that what the model or loss raises is one line too.
+            found.check_loss()
     if not isinstance(found, Problem):
         raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
-    found.check_loss()
     return found
 
 

@@ -119,7 +119,7 @@ def _linear(structure: Structure, numbers: Numbers, box: Interval) -> tuple[list
         if index in chosen:
             own = both_sides(structure, numbers, index, found, drawn)
             counts.append(_looser(own, found[index]))
-            found[index] = own.meet(found[index])
+            found[index] = own.within(found[index])
     return found, jnp.concatenate(counts).mean() if counts else jnp.zeros(())
 
 
@@ -132,7 +132,7 @@ def _optimised(
     chosen = wanted(structure)
     for index, step in enumerate(structure.steps, start=1):
         own = _step(step, numbers[index - 1], found)
-        found.append(own.meet(linear[index]))
+        found.append(linear[index].within(own))
         if index not in chosen or not _beyond_an_activation(structure, index):
             continue
         eye = jnp.eye(structure.sizes[index])
@@ -142,7 +142,7 @@ def _optimised(
         ]
         best = Interval(*(jnp.concatenate(ends) for ends in zip(*parts, strict=True)))
         counts.append(_looser(best, found[index]))
-        found[index] = best.meet(found[index])
+        found[index] = best.within(found[index])
     return found, jnp.concatenate(counts).mean() if counts else jnp.zeros(())
 
 

@@ -27,11 +27,11 @@ INTERPOLATIONS = 8
 """Steps towards a bend along a segment."""
 BESIDE = 1e-9
 """How far from a bend its two sides are looked at, over the segment's length."""
-TOLERANCE = 1e-11
+TOLERANCE = 1e-12
 """What rounding in float64 may have done, over the largest number on the way."""
-CANCELLED = 1e6
-"""The largest number on the way counts up to so many times those at the ends."""
 
+WORST = 16
+"""Worst points that are handed on."""
 ROWS = 2048
 """Points that are evaluated at once."""
 
@@ -56,12 +56,23 @@ class Original:
 
     def wide(self, x: np.ndarray) -> np.ndarray:
         """Its program in float64 arithmetic, likewise."""
+        return self.wide_and_size(x)[0]
+
+    def wide_and_size(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+        """The same, and the largest number on the way."""
         if "wide" not in self._compiled:
             example = np.zeros((min(len(x), ROWS), *x.shape[1:]), np.float32)
             self._compiled["wide"] = jax.jit(in_float64(self.function, example))
         compiled = self._compiled["wide"]
+        sizes = [0.0]
+
+        def one(part: np.ndarray) -> Any:
+            value, size = compiled(jnp.asarray(part, jnp.float64))
+            sizes.append(float(size))
+            return value
+
         with float64():
-            return _in_chunks(lambda part: compiled(jnp.asarray(part, jnp.float64)), x)
+            return _in_chunks(one, x), max(sizes)
 
 
 def _in_chunks(function: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarray:
@@ -85,6 +96,7 @@ class Checked(NamedTuple):
       overflown: points at which the program as it runs gives no finite number though float64
         does.
       undefined: points at which float64 gives none either; they are not compared.
+      worst: (k, inputs), the points with the largest |e|.
     """
 
     points: int
@@ -92,6 +104,7 @@ class Checked(NamedTuple):
     apart: float
     overflown: int
     undefined: int
+    worst: np.ndarray
 
 
 def check(
@@ -117,14 +130,10 @@ def check(
       Fault: where the function leaves its bounds.
     """
     x = np.concatenate([points(net, box, key), np.asarray(found, np.float64)])
-    values = original.wide(x.reshape(-1, *net.shape))
-    with float64():
-        nodes = run(net.structure, net.numbers, jnp.asarray(x))
-        largest = max(float(jnp.nanmax(jnp.where(jnp.isfinite(n), jnp.abs(n), 0))) for n in nodes)
+    values, size = original.wide_and_size(x.reshape(-1, *net.shape))
     values = values.reshape(len(x), -1)
     finite = np.isfinite(values)
-    ends = max(float(np.abs(x).max()), float(np.abs(values[finite]).max(initial=0.0)))
-    slack = TOLERANCE * min(largest, CANCELLED * ends) + 1e-300
+    slack = TOLERANCE * size + 1e-300
     known = (low > -UNBOUNDED) & (high < UNBOUNDED)
     # What overflows in float64 says nothing of real arithmetic.
     gaps = np.maximum(low[None] - values, values - high[None])
@@ -141,7 +150,9 @@ def check(
     overflown = int(np.any(finite & ~np.isfinite(own), axis=1).sum())
     undefined = int(np.any(~finite, axis=1).sum())
     largest = float(np.abs(values[finite]).max(initial=0.0))
-    return Checked(len(x), largest, apart, overflown, undefined)
+    sizes = np.where(finite, np.abs(values), -np.inf).max(axis=1)
+    worst = x[np.argsort(sizes)[::-1][:WORST]]
+    return Checked(len(x), largest, apart, overflown, undefined, worst)
 
 
 def _few(x: np.ndarray) -> str:

@@ -22,11 +22,9 @@ from jaxid.expressivity.network import (
     along,
     times,
 )
-from jaxid.expressivity.rounding import UNIT, gamma, up
+from jaxid.expressivity.rounding import TINY, UNIT, gamma, up
 from jaxid.types import Array
 
-ENDLESS = 1e300
-"""What stands for infinity in sums, where infinity less itself would be no number."""
 UNBOUNDED = 1e250
 """Bounds beyond it are none: they come of something endless."""
 
@@ -47,6 +45,12 @@ class Interval(NamedTuple):
         """What both allow."""
         return Interval(jnp.maximum(self.low, other.low), jnp.minimum(self.high, other.high))
 
+    def within(self, known: Interval) -> Interval:
+        """What both allow; nothing where nothing is known, since there may be no number."""
+        low, high = self.meet(known)
+        nothing = lost(known)
+        return Interval(jnp.where(nothing, -jnp.inf, low), jnp.where(nothing, jnp.inf, high))
+
 
 def propagate(structure: Structure, numbers: Numbers, box: Interval) -> list[Interval]:
     """Bounds on every node, the box first."""
@@ -61,33 +65,62 @@ def step_interval(step: Step, own: Any, found: list[Interval]) -> Interval:
     if isinstance(step, ProductStep):
         first, second = step.parents
         return sane(_product(found[first], found[second], own))
-    if isinstance(step, PointwiseStep):
-        return sane(Interval(*value_range(step.function, *found[step.parent])))
-    if isinstance(step, StraightStep | CurveStep):
-        return sane(_of_one(step, own, found[step.parent]))
+    if isinstance(step, PointwiseStep | StraightStep | CurveStep):
+        taken = found[step.parent]
+        if isinstance(step, PointwiseStep):
+            made = Interval(*value_range(step.function, *taken))
+        else:
+            made = _of_one(step, own, taken)
+        # What may have no value at all has none in a function of it either.
+        low, high = sane(made)
+        nothing = lost(taken)
+        return Interval(jnp.where(nothing, -jnp.inf, low), jnp.where(nothing, jnp.inf, high))
     weights, bias = own
     middle: Array = along(bias, found[0].low)
     radius, size, terms = jnp.zeros_like(middle), jnp.abs(middle), 1
+    least, endless = middle, jnp.zeros_like(middle)
     for parent, weight in zip(step.parents, weights, strict=True):
-        low, high = (jnp.clip(end, -ENDLESS, ENDLESS) for end in found[parent])
+        low, high = found[parent]
+        infinite = ~(jnp.isfinite(low) & jnp.isfinite(high))
+        low, high = (jnp.where(infinite, 0.0, end) for end in (low, high))
         centre = 0.5 * (low + high)
         half = jnp.maximum(high - centre, centre - low)
         positive = absolute(weight)
         middle = middle + times(centre, weight)
         radius = radius + times(half, positive)
         size = size + times(jnp.abs(centre) + half, positive)
+        least = least + times(low, weight)
+        endless = endless + times(infinite.astype(low.dtype), touched(weight))
         terms += low.shape[-1] if weight is not None and weight.ndim == 2 else 1
     # The middle's sum and the radius's are each within gamma of the sum of sizes.
     error = up(2 * gamma(terms) * size)
-    own_bounds = sane(Interval(middle - radius - error, middle + radius + error))
+    low, high = middle - radius - error, middle + radius + error
     if step.natural:
-        low, high = own_bounds
-        own_bounds = Interval(jnp.maximum(low, 0.0), jnp.maximum(high, 0.0))
+        # A sum of what is >= 0: its own least value is off by no more than its share.
+        least = least * (1 - 4 * gamma(terms)) - TINY
+        low, high = jnp.maximum(low, jnp.maximum(least, 0.0)), jnp.maximum(high, 0.0)
+    # What adds up something infinite is not known at all.
+    nothing = endless > 0
+    low, high = jnp.where(nothing, -jnp.inf, low), jnp.where(nothing, jnp.inf, high)
+    own_bounds = sane(Interval(low, high))
     if step.larger is None:
         return own_bounds
     one, other = (found[index] for index in step.larger)
     larger = Interval(jnp.maximum(one.low, other.low), jnp.maximum(one.high, other.high))
     return own_bounds.meet(larger)
+
+
+def lost(found: Interval) -> Array:
+    """Whether nothing is known, perhaps not even that there is a number: log(-1) is none."""
+    nothing: Array = (found.low == -jnp.inf) & (found.high == jnp.inf)
+    return nothing
+
+
+def touched(weight: Array | None) -> Array | None:
+    """1 where a weight is not 0, in the same form."""
+    if weight is None or jnp.issubdtype(weight.dtype, jnp.integer):
+        return weight
+    return (weight != 0).astype(weight.dtype)
 
 
 def _of_one(step: StraightStep | CurveStep, own: Any, parent: Interval) -> Interval:
@@ -106,7 +139,7 @@ def _product(first: Interval, second: Interval, reach: Array) -> Interval:
     """The largest and the least of the four products of ends, and no more than ``reach``."""
     ends = jnp.stack([a * b for a in first for b in second])
     # 0 times infinity: nothing is known.
-    unknown = jnp.isnan(ends).any(axis=0)
+    unknown = jnp.isnan(ends).any(axis=0) | ~jnp.isfinite(ends).all(axis=0)
     error = up(2 * UNIT * jnp.abs(ends).max(axis=0))
     low = jnp.where(unknown, -jnp.inf, ends.min(axis=0) - error)
     high = jnp.where(unknown, jnp.inf, ends.max(axis=0) + error)

@@ -155,7 +155,7 @@ class Elementary(NamedTuple):
       image: it lies in there.
       signed: whether it has its operand's sign.
       rough, steep: allowed relative errors of value and slope, in units of u; many times what
-        `tests/expressivity/test_enclosures.py` finds.
+        `tests/expressivity/test_ranges.py` finds.
     """
 
     value: Callable[[Array], Array]

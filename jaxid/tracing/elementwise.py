@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxid.tracing import expressions as one
@@ -31,7 +32,10 @@ COMPARED: dict[str, Callable[[Any, Any], Any]] = {
 LOGICAL = {"and", "or", "not", "xor"}
 
 
-def _compare(name: str, a: Expression, b: Expression) -> Expression:
+def _compare(name: str, a: Expression, b: Expression) -> Expression | None:
+    if name in ("eq", "ne") and a == b and one.partial(a):
+        # Whether it is NaN: not known.
+        return None
     if not a.terms and not b.terms:
         return Expression(exact.compared(a.straight, b.straight, COMPARED[name]))
     apart = one.minus(a, b)
@@ -57,17 +61,17 @@ def _clamp(low: Expression, x: Expression, high: Expression) -> Expression:
     return one.smaller(one.larger(x, low), high)
 
 
-def _xor(a: Expression, b: Expression) -> Expression:
+def _xor(a: Expression, b: Expression) -> Expression | None:
     return _compare("ne", a, b)
 
 
-RULES: dict[str, Callable[..., Expression]] = {
+RULES: dict[str, Callable[..., Any]] = {
     "add": one.plus, "add_any": one.plus, "sub": one.minus, "mul": one.times, "div": _divide,
     "neg": lambda e: one.scaled(e, -exact.ONE), "max": one.larger, "min": one.smaller,
     "abs": one.absolute, "sign": one.sign, "clamp": _clamp, "floor": one.floor,
     "ceil": one.ceiling, "rem": _remainder, "square": lambda e: one.power(e, 2),
     "and": one.times, "or": one.larger, "not": one.negation, "xor": _xor,
-    "is_finite": lambda e: one.number(1),
+    "is_finite": lambda e: None if one.partial(e) else one.number(1),
     "tan": lambda e: _divide(one.function("sin", e), one.function("cos", e)),
     **{name: (lambda e, name=name: one.function(name, e)) for name in one.FUNCTIONS},
     **{name: (lambda a, b, name=name: _compare(name, a, b)) for name in COMPARED},
@@ -104,7 +108,7 @@ def expression(name: str, params: dict[str, Any], operands: list[Operand], kinds
         return one.choose(found[0], tuple(found[1:]))
     if name == "integer_pow":
         e = one.power(found[0], int(params["y"]))
-        return _whole(e, result) if np.issubdtype(result, np.integer) else e
+        return _whole(e, result) if jnp.issubdtype(result, jnp.integer) else e
     if name == "round":
         return one.rounded(found[0], even=int(params["rounding_method"]) == 1)
     if name == "pow":
@@ -114,34 +118,36 @@ def expression(name: str, params: dict[str, Any], operands: list[Operand], kinds
         return one.exponential(base, found[1]) if base is not None and base > 0 else None
     if name in LOGICAL and kinds[0].kind != "b":
         return None
-    if name == "div" and np.issubdtype(result, np.integer):
+    if name == "div" and jnp.issubdtype(result, jnp.integer):
         return _whole(one.truncated(_divide(*found)), result)
     if name not in RULES:
         return None
     e = RULES[name](*found)
-    return _whole(e, result) if np.issubdtype(result, np.integer) else e
+    if e is None:
+        return None
+    return _whole(e, result) if jnp.issubdtype(result, jnp.integer) else e
 
 
 def _cast(e: Expression, before: np.dtype, after: np.dtype) -> Expression:
     """Floating-point numbers keep their values in others; to integers they are cut off."""
     if after.kind == "b":
         return one.negation(one.zero(e))
-    if not np.issubdtype(after, np.integer):
+    if not jnp.issubdtype(after, jnp.integer):
         return e
-    if np.issubdtype(before, np.inexact):
+    if jnp.issubdtype(before, jnp.inexact):
         return _whole(one.truncated(e), after)
     return _whole(e, after)
 
 
 def _whole(e: Expression, kind: np.dtype) -> Expression:
     """Integers of a kind, which wrap around where they don't fit: not looked at beyond."""
-    info = np.iinfo(kind)
+    info = jnp.iinfo(kind)  # type: ignore[no-untyped-call]
     return one.within(e, int(info.min), int(info.max))
 
 
 def whole(value: Value, kind: np.dtype) -> Value:
     """A sum of integers, if it is of a kind of them: as they are while they fit."""
-    if not np.issubdtype(kind, np.integer):
+    if not jnp.issubdtype(kind, jnp.integer):
         return value
     return value._replace(expression=_whole(value.expression, kind))
 
@@ -176,7 +182,8 @@ def uniform(constant: Any) -> Operand | None:
     first = flat[0]
     if not np.all(flat == first) and not (first != first and np.all(flat != flat)):
         return None
-    value = Fraction(int(first)) if flat.dtype.kind in "iub" else float(first)
+    exactly = flat.dtype.kind == "b" or jnp.issubdtype(flat.dtype, jnp.integer)
+    value = Fraction(int(first)) if exactly else float(first)
     if isinstance(value, float) and not np.isfinite(value):
         return value
     return one.number(value)
@@ -205,7 +212,9 @@ def several(b: Builder, name: str, args: list[Any], shape: Shape) -> Value:
     if name in COMPARED:
         apart = _total(b, [(1.0, args[0]), (-1.0, args[1])], shape)
         zero = one.number(0)
-        return _then(apart, _compare(name, apart.expression, zero))
+        compared = _compare(name, apart.expression, zero)
+        assert compared is not None, "a new node's own element is no partial function"
+        return _then(apart, compared)
     if name == "clamp":
         inner = _extreme(b, args[1], args[0], shape, 1.0)
         return _extreme(b, inner, args[2], shape, -1.0)
@@ -233,7 +242,9 @@ def _then(value: Value, e: Expression) -> Value:
 def _finite(b: Builder, constant: Any) -> np.ndarray:
     array = np.asarray(constant, np.float64)
     if not np.isfinite(array).all():
-        raise unreadable("with a number that is not finite", b.place)
+        raise unreadable(
+            "with an infinite number or NaN", b.place, "a large finite one, such as -1e9, is read"
+        )
     return array
 
 
@@ -356,11 +367,16 @@ def picked(b: Builder, which: np.ndarray, cases: list[Any], shape: Shape) -> Any
         for c in cases
     ]
     used = sorted(set(which.tolist()))
+    if not used:
+        return np.zeros(shape)
     if len(used) == 1:
         return values[used[0]]
     traced = [values[k] for k in used if isinstance(values[k], Value)]
     if not traced:
-        return np.choose(which, [np.ravel(v) for v in values]).reshape(shape)
+        chosen = np.ravel(values[used[0]]).copy()
+        for k in used[1:]:
+            chosen = np.where(which == k, np.ravel(values[k]), chosen)
+        return chosen.reshape(shape)
     first = traced[0]
     if len(traced) == len(used) and all(
         v.node == first.node and v.expression == first.expression for v in traced

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
+from functools import partial as with_first
 
 from jaxid.tracing import pieces as exact
 from jaxid.tracing.pieces import ONE, ZERO, NotStraight, Pieces
@@ -287,6 +288,20 @@ def never_negative(e: Expression) -> bool:
     return all(c > 0 and (a or b) for (c, _), a, b in zip(e.terms, even, known, strict=True))
 
 
+PARTIAL = frozenset(
+    {"log", "log1p", "sqrt", "rsqrt", "reciprocal", "asin", "acos", "acosh", "atanh", "within"}
+)
+"""Terms that have no value for some operands."""
+
+
+def partial(e: Expression) -> bool:
+    """Whether it may have no value somewhere."""
+    return any(
+        term.name in PARTIAL or any(partial(inner) for inner in term.operands)
+        for _, term in e.terms
+    )
+
+
 def negation(e: Expression) -> Expression:
     """1 - e of a truth value e."""
     return minus(number(1), e)
@@ -307,7 +322,7 @@ def choose(which: Expression, cases: tuple[Expression, ...]) -> Expression:
     shared = [term for term in cases[0].terms if all(term in c.terms for c in cases[1:])]
     parts += [(c, Expression(exact.constant(0), ((ONE, t),))) for c, t in shared]
     for k, case in enumerate(cases):
-        mask = exact.mapped(which.straight, partial(_equal, k))
+        mask = exact.mapped(which.straight, with_first(_equal, k))
         parts += [(c, _gated(mask, t)) for c, t in case.terms if (c, t) not in shared]
     return combined(parts)
 

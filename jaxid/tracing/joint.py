@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.tracing import expressions as one
 from jaxid.tracing.elementwise import RULES, several
-from jaxid.tracing.expressions import Expression, within
+from jaxid.tracing.expressions import Expression
 from jaxid.tracing.graph import Affine, Straight, Table
-from jaxid.tracing.pieces import mapped
+from jaxid.tracing.pieces import HALF, mapped
 from jaxid.tracing.source import unreadable
 from jaxid.tracing.values import Builder, Shape, Value
 
@@ -28,14 +29,25 @@ EXTREMES = {
 
 def folded(b: Builder, name: str, params: dict[str, Any], value: Value) -> Value:
     """The largest, least, product, ... over axes or windows, two at a time."""
-    lists = _windows(name, params, value.places)
-    parts = [value._replace(places=places) for places in lists]
+    lists = _windows(name, params, value.places, b.place)
     rule = EXTREMES[name]
-    while len(parts) > 1:
-        pairs = list(zip(parts[::2], parts[1::2], strict=False))
-        made = [_two(b, rule, x, y) for x, y in pairs]
-        parts = made + ([parts[-1]] if len(parts) % 2 else [])
-    return parts[0]
+    if rule == "mul":
+        parts = [value._replace(places=places) for places in lists]
+        while len(parts) > 1:
+            made = [_two(b, rule, x, y) for x, y in zip(parts[::2], parts[1::2], strict=False)]
+            parts = made + ([parts[-1]] if len(parts) % 2 else [])
+        return parts[0]
+    # All pairs at once, in halves: as few nodes as there are halvings.
+    stacked = value._replace(places=np.stack(lists))
+    while len(stacked.places) > 1:
+        places = stacked.places
+        if len(places) % 2:
+            # Once more counts as once.
+            places = np.concatenate([places, places[-1:]])
+        half = len(places) // 2
+        first, second = (stacked._replace(places=p) for p in (places[:half], places[half:]))
+        stacked = _two(b, rule, first, second)
+    return stacked._replace(places=stacked.places[0])
 
 
 def _two(b: Builder, rule: str, x: Value, y: Value) -> Value:
@@ -44,10 +56,10 @@ def _two(b: Builder, rule: str, x: Value, y: Value) -> Value:
     return several(b, rule, [x, y], x.shape)
 
 
-def _windows(name: str, params: dict[str, Any], places: np.ndarray) -> list[np.ndarray]:
+def _windows(name: str, params: dict[str, Any], places: np.ndarray, place: str) -> list[np.ndarray]:
     """Places of the first, second, ... element of every window."""
     if name.startswith("reduce_window"):
-        return _windowed(params, places)
+        return _windowed(name, params, places, place)
     if name.startswith("cum"):
         axis, n = params["axis"], places.shape[params["axis"]]
         along = np.arange(n)
@@ -63,10 +75,18 @@ def _windows(name: str, params: dict[str, Any], places: np.ndarray) -> list[np.n
     return [columns[..., k] for k in range(columns.shape[-1])]
 
 
-def _windowed(params: dict[str, Any], places: np.ndarray) -> list[np.ndarray]:
+def _windowed(
+    name: str, params: dict[str, Any], places: np.ndarray, place: str
+) -> list[np.ndarray]:
     if any(d != 1 for d in params["base_dilation"]):
-        raise unreadable("reduce_window", "", "with a dilated base")
-    padded = np.pad(places, [tuple(p) for p in params["padding"]], constant_values=-1)
+        raise unreadable(name, place, "with a dilated base")
+    edges = [(int(low), int(high)) for low, high in params["padding"]]
+    cut = tuple(
+        slice(max(-low, 0), size - max(-high, 0))
+        for (low, high), size in zip(edges, places.shape, strict=True)
+    )
+    wide = [(max(low, 0), max(high, 0)) for low, high in edges]
+    padded = np.pad(places[cut], wide, constant_values=-1)
     window, strides = params["window_dimensions"], params["window_strides"]
     dilation = params["window_dilation"]
     counts = [
@@ -83,6 +103,8 @@ def _windowed(params: dict[str, Any], places: np.ndarray) -> list[np.ndarray]:
     stacked = np.stack(found)
     # What lies beyond the edge is no element: another of the same window stands in.
     some = stacked.max(axis=0)
+    if some.min() < 0:
+        raise unreadable(name, place, "over windows without any element")
     return list(np.where(stacked < 0, some[None], stacked))
 
 
@@ -132,6 +154,7 @@ def looked_up(b: Builder, primitive: Any, params: dict[str, Any], operand: Any, 
     (axis,) = axes
     count = array.shape[axis]
     filled = params["mode"] == jax.lax.GatherScatterMode.FILL_OR_DROP
+    fill = _fill(params["fill_value"], np.asarray(operand).dtype)
     params = params | {"fill_value": None, "mode": jax.lax.GatherScatterMode.CLIP}
     flat = indices.places.size
     # Which index each element of the result takes: the operand holds its own positions.
@@ -146,9 +169,23 @@ def looked_up(b: Builder, primitive: Any, params: dict[str, Any], operand: Any, 
         rows.append(_taken(primitive, params, array, own, axis, k))
     entries = np.stack(rows)
     taken = indices._replace(places=indices.places.ravel()[source].reshape(shape))
+    guard = None
     if filled:
-        # NaN beyond the array.
-        taken = taken._replace(expression=within(taken.expression, 0, count - 1))
+        # Beyond the array stands the fill: an entry more on either side, or, if it is NaN,
+        # something that has no value there.
+        index = taken.expression
+        if fill is None:
+            # Between the integers, where no rounding reaches.
+            after = one.plus(index, one.number(HALF))
+            before = one.minus(one.number(count - HALF), index)
+            inside = one.times(one.natural(after), one.natural(before))
+            guard = taken._replace(expression=one.minus(one.reciprocal(inside), one.number(1)))
+        else:
+            ends = np.full((1, entries.shape[1]), fill)
+            entries = np.concatenate([ends, entries, ends])
+            limited = one.smaller(one.larger(index, one.number(-1)), one.number(count))
+            taken = taken._replace(expression=one.plus(limited, one.number(1)))
+            count += 2
     e = taken.expression
     if not e.terms and e.straight.stepped and np.all(entries == entries[:, :1]):
         column = entries[:, 0]
@@ -156,8 +193,22 @@ def looked_up(b: Builder, primitive: Any, params: dict[str, Any], operand: Any, 
         def entry(index: Fraction) -> Fraction:
             return Fraction(float(column[min(max(int(index), 0), count - 1)]))
 
-        return taken._replace(expression=Expression(mapped(e.straight, entry)))
-    return _steps(b, taken, entries, shape)
+        found = taken._replace(expression=Expression(mapped(e.straight, entry)))
+    else:
+        found = _steps(b, taken, entries, shape)
+    if guard is None or guard.expression.constant == 0:
+        return found
+    return several(b, "add", [found, guard], shape)
+
+
+def _fill(value: Any, kind: np.dtype) -> float | None:
+    """What a gather fills in beyond its operand; None for NaN."""
+    if value is None and not jnp.issubdtype(kind, jnp.inexact):
+        if kind.kind == "b":
+            return 1.0
+        info = jnp.iinfo(kind)  # type: ignore[no-untyped-call]
+        return float(info.min if jnp.issubdtype(kind, jnp.signedinteger) else info.max)
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _taken(primitive: Any, params: dict[str, Any], array: np.ndarray, own: np.ndarray, axis: int,

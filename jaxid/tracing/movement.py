@@ -54,11 +54,13 @@ def moved(b: Builder, primitive: Any, params: dict[str, Any], args: list[Any], s
         shape = arg.shape if isinstance(arg, Value) else np.shape(arg)
         numbers.append(jnp.arange(count, count + size, dtype=jnp.int32).reshape(shape))
         count += size
+    fill = np.nan
     if name == "gather":
+        fill = np.nan if params["fill_value"] is None else float(params["fill_value"])
         params = params | {"fill_value": -1}
     out = primitive.bind(*numbers, **params)
     results = out if primitive.multiple_results else [out]
-    return [_gathered(b, [args[k] for k in data], np.asarray(r)) for r in results]
+    return [_gathered(b, [args[k] for k in data], np.asarray(r), fill) for r in results]
 
 
 def _data(name: str, args: list[Any]) -> list[int]:
@@ -79,7 +81,7 @@ def _broadcast(value: Value, dimensions: Any, shape: Shape) -> Value:
     return value._replace(places=np.broadcast_to(value.places.reshape(wide), shape))
 
 
-def _gathered(b: Builder, sources: list[Any], numbers: np.ndarray) -> Value:
+def _gathered(b: Builder, sources: list[Any], numbers: np.ndarray, fill: float) -> Value:
     """Elements by their number, counted through all sources."""
     shape, flat = numbers.shape, numbers.ravel()
     which = np.zeros(flat.size, int)
@@ -87,13 +89,15 @@ def _gathered(b: Builder, sources: list[Any], numbers: np.ndarray) -> Value:
     start = 0
     for source in sources:
         own = source.places if isinstance(source, Value) else np.asarray(source)
+        if not own.size:
+            continue
         inside = (flat >= start) & (flat < start + own.size)
         which[inside] = len(cases)
         taken = own.ravel()[np.clip(flat - start, 0, max(own.size - 1, 0))].reshape(shape)
         cases.append(source._replace(places=taken) if isinstance(source, Value) else taken)
         start += own.size
     if (flat < 0).any():
-        # What a gather fills in beyond its operand: NaN in floating point.
+        # What a gather fills in beyond its operand.
         which[flat < 0] = len(cases)
-        cases.append(np.full(shape, np.nan))
+        cases.append(np.full(shape, fill))
     return picked(b, which.reshape(shape), cases, shape)

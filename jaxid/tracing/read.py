@@ -21,7 +21,7 @@ from jaxid.errors import InputError
 from jaxid.precision import float64
 from jaxid.tracing import elementwise, joint, linear, movement
 from jaxid.tracing.complex_values import complex_equation
-from jaxid.tracing.expressions import Z
+from jaxid.tracing.expressions import Z, partial
 from jaxid.tracing.graph import Affine, Graph, Node, Product, parents
 from jaxid.tracing.pieces import NotStraight
 from jaxid.tracing.source import line_of, unreadable
@@ -54,10 +54,18 @@ def read_graph(function: Callable[[Any], Any], example: Any) -> Graph:
         closed = jax.make_jaxpr(function)(jnp.asarray(example))
         b = Builder(int(example.size))
         reader = _Reader(b)
-        (out,) = reader.run(closed.jaxpr, closed.consts, [b.itself(0, example.shape)])
+        try:
+            (out,) = reader.run(closed.jaxpr, closed.consts, [b.itself(0, example.shape)])
+        except OverflowError:
+            why = "with a number that float64 can't hold"
+            raise unreadable("something", b.place or b.latest, why) from None
         if not isinstance(out, Value):
             raise InputError("the function's output doesn't depend on its input; nothing to bound")
-        last = b.settled(out)
+        try:
+            last = b.settled(out)
+        except OverflowError:
+            why = "with a number that float64 can't hold"
+            raise unreadable("something", b.latest, why) from None
         if last == 0:
             last = b.add(Affine((0,), (None,), np.zeros(b.sizes[0])))
     return _pruned(b.nodes, b.sizes, last, example.shape[1:])
@@ -170,13 +178,14 @@ class _Reader:
         if elementwise.known(name):
             return [self.elementwise(name, params, args, kinds, outs[0])]
         if name in joint.EXTREMES:
-            return [joint.folded(b, name, params, args[0])]
+            return [elementwise.whole(joint.folded(b, name, params, args[0]), outs[0].dtype)]
         if name == "dot_general" and all(traced):
-            return [joint.contracted(b, params, args[0], args[1], shape)]
+            products = joint.contracted(b, params, args[0], args[1], shape)
+            return [elementwise.whole(products, outs[0].dtype)]
         if name in linear.LINEAR and _linear(name, traced):
             made = linear.linear(b, equation.primitive, params, args, False)
             assert isinstance(made, Value)
-            return [elementwise.whole(made, np.dtype(outs[0].dtype))]
+            return [elementwise.whole(made, outs[0].dtype)]
         raise unreadable(name, b.place)
 
     def elementwise(
@@ -192,6 +201,12 @@ class _Reader:
             which = np.asarray(args[0]).astype(int)
             return elementwise.picked(self.b, which, args[1:], out.shape)
         alike = all(spread[0].aligned(value) for value in spread[1:])
+        if (
+            (name == "is_finite" or len(spread) == 2)
+            and name in ("eq", "ne", "is_finite")
+            and (self.tests_for_a_number(spread))
+        ):
+            raise unreadable(name, self.b.place, "of what may have no value: a test for NaN")
         if alike and all(operand is not None for operand in operands):
             given = [operand for operand in operands if operand is not None]
             try:
@@ -202,10 +217,17 @@ class _Reader:
                 made = spread[0]._replace(expression=e)
                 return made if e.depth <= DEPTH else self.b.itself(self.b.settled(made), out.shape)
         logical = name in elementwise.LOGICAL and np.dtype(out.dtype).kind != "b"
-        whole = np.issubdtype(out.dtype, np.integer) and name in ("mul", "div", "rem")
+        whole = jnp.issubdtype(out.dtype, jnp.integer) and name in ("mul", "div", "rem")
         if logical or whole:
             raise unreadable(name, self.b.place, "of integers")
-        return elementwise.several(self.b, name, args, out.shape)
+        return elementwise.whole(elementwise.several(self.b, name, args, out.shape), out.dtype)
+
+    def tests_for_a_number(self, values: list[Value]) -> bool:
+        """Whether a comparison asks if something that may be none is a number."""
+        first = values[0]
+        if not all(v.aligned(first) and v.expression == first.expression for v in values[1:]):
+            return False
+        return partial(first.expression) or self.b.may_fail(first.node)
 
     def afresh(self, name: str, args: list[Any]) -> list[Any]:
         """The operands as nodes of their own: of too many pieces to be followed together.
@@ -222,6 +244,8 @@ class _Reader:
 
     def unrolled(self, params: Any, args: list[Any]) -> list[Any]:
         """A loop of known length, step by step."""
+        if any(isinstance(arg, Complex) for arg in args) or not params["length"]:
+            raise unreadable("scan", self.b.place, "of complex numbers, or of no steps")
         consts, carry = params["num_consts"], params["num_carry"]
         fixed, state, xs = args[:consts], args[consts : consts + carry], args[consts + carry :]
         closed, length = params["jaxpr"], params["length"]
@@ -238,6 +262,8 @@ class _Reader:
 
     def stacked(self, parts: list[Any]) -> Any:
         """Along a new first axis."""
+        if any(isinstance(part, Complex) for part in parts):
+            raise unreadable("scan", self.b.place, "of complex numbers")
         if not any(isinstance(part, Value) for part in parts):
             return jnp.stack([jnp.asarray(part) for part in parts])
         shape = (len(parts), *parts[0].shape)

@@ -11,7 +11,16 @@ import numpy as np
 
 from jaxid.tracing import expressions as one
 from jaxid.tracing.expressions import Expression
-from jaxid.tracing.graph import Affine, Curve, Node, Pointwise, Product, Straight, Weight
+from jaxid.tracing.graph import (
+    Affine,
+    Curve,
+    Node,
+    Pointwise,
+    Product,
+    Straight,
+    Weight,
+    parents,
+)
 from jaxid.tracing.pieces import Pieces
 from jaxid.tracing.program import known, program, table
 
@@ -71,6 +80,7 @@ class Builder:
         self.latest = ""
         self._made: dict[Hashable, int] = {}
         self._origins: dict[int, Value] = {}
+        self._fails = {0: False}
 
     def add(self, node: Node) -> int:
         """Its index; an affine map that is there already is not made again."""
@@ -105,6 +115,16 @@ class Builder:
         if isinstance(own, Affine):
             return own.natural
         return node in self._origins and one.never_negative(self._origins[node].expression)
+
+    def may_fail(self, node: int) -> bool:
+        """Whether a node may have no value for some inputs."""
+        if node not in self._fails:
+            own = self.nodes[node - 1]
+            steps = own.program if isinstance(own, Curve) else ()
+            self._fails[node] = any(step.name in one.PARTIAL for step in steps) or any(
+                self.may_fail(parent) for parent in parents(own)
+            )
+        return self._fails[node]
 
     def kept(self, key: Hashable, node: Node) -> int:
         """The node, made once however often it is used."""
@@ -222,6 +242,7 @@ class Builder:
         weights: list[Weight] = []
         size = int(np.prod(shape))
         bias = np.broadcast_to(np.asarray(constant, np.float64), shape).ravel().copy()
+        shift = Fraction(0)
         for factor, value in terms:
             slope = factor
             line = value.expression.line
@@ -231,7 +252,7 @@ class Builder:
                 # A line of a node is that node again: no node in between.
                 parent = self.view(value.node, value.places.ravel())
                 slope = factor * float(line[0])
-                bias += factor * float(line[1])
+                shift += Fraction(factor) * line[1]
             if parent in parents:
                 at = parents.index(parent)
                 before = weights[at]
@@ -240,6 +261,10 @@ class Builder:
                 continue
             parents.append(parent)
             weights.append(None if slope == 1.0 else np.full(size, slope))
+        if shift:
+            # What cancels does so exactly.
+            numbers, places = np.unique(bias, return_inverse=True)
+            bias = np.array([float(Fraction(float(n)) + shift) for n in numbers])[places]
         return self.itself(self.add(Affine(tuple(parents), tuple(weights), bias)), shape)
 
     def product(self, a: Value, b: Value, shape: Shape, reach: float | np.ndarray = np.inf

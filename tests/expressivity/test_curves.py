@@ -9,7 +9,7 @@ import pytest
 from expressivity.programs import LONG, ROOMY, numbers, of_program, program, table
 from expressivity.test_tables import intervals, violation
 
-from jaxid.expressivity import curves, enclosures, tables
+from jaxid.expressivity import curves, enclosures, envelopes, tables
 from jaxid.precision import float64
 from jaxid.tracing.graph import Instruction, Table
 
@@ -98,7 +98,9 @@ def test_known_functions_are_bounded_to_a_hundredth_of_their_range(name):
     for s in LONG(slopes):
         under = (held.below - s * held.z).min() - (g - s * z).min()
         over = (held.above - s * held.z).max() - (g - s * z).max()
-        assert -0.02 * size <= under <= 0 <= over <= 0.07 * size
+        assert -0.02 * size <= under <= 1e-12 * size
+        assert -1e-12 * size <= over <= 0.02 * size
+        assert name != "bell" or over <= 0.01
 
 
 def checked(seed, unit=1.0, scale=1.0):
@@ -141,14 +143,14 @@ def checked(seed, unit=1.0, scale=1.0):
 
 @pytest.mark.parametrize("unit, scale", [(1.0, 1.0), (1e-12, 1e-12), (1e12, 1e12), (1.0, 1e-12)])
 def test_nothing_is_beyond_the_points_of_random_programs(unit, scale):
-    found = [checked(seed, unit, scale) for seed in range(70)]
+    found = [checked(seed, unit, scale) for seed in range(60)]
     worst = [seed for seed, (violated, _) in enumerate(found) if violated > 0]
     assert not worst and sum(count for _, count in found) > 250
 
 
 @pytest.mark.parametrize("broken", ["slopes", "places", "line", "ends", "jumps", "rounding"])
 def test_the_check_sees_what_is_broken(broken, monkeypatch):
-    line_, below, enclose = curves._line, curves._below, curves.enclose
+    line_, below, enclose = envelopes.line, envelopes.below, curves.enclose
 
     def swapped(nodes, side):
         return below(nodes, side._replace(slopes=curves.Range(*side.slopes[::-1])))
@@ -172,14 +174,14 @@ def test_the_check_sees_what_is_broken(broken, monkeypatch):
         monkeypatch.setattr(tables, "meets_place", lambda own, a, b: np.zeros(a.shape, bool))
         monkeypatch.setattr(tables, "slopes", to_the_right)
     elif broken == "rounding":
-        monkeypatch.setattr(curves, "lowered", lambda value, error: value)
+        monkeypatch.setattr(envelopes, "lowered", lambda value, error: value)
         monkeypatch.setattr(tables, "lowered", lambda value, error: value)
     else:
         change = {
-            "slopes": ("_below", swapped), "line": ("_line", too_flat),
-            "ends": ("_below", middle_for_ends), "jumps": ("enclose", without_jumps),
+            "slopes": (curves, "below", swapped), "line": (envelopes, "line", too_flat),
+            "ends": (curves, "below", middle_for_ends), "jumps": (curves, "enclose", without_jumps),
         }[broken]  # fmt: skip
-        monkeypatch.setattr(curves, *change)
+        monkeypatch.setattr(*change)
     assert any(checked(seed)[0] > 0 for seed in range(70))
 
 
@@ -189,7 +191,7 @@ def test_a_line_is_below_the_true_one_even_where_it_cancels():
     z = a + rng.uniform(0, 1, 4000) * 10.0 ** rng.uniform(-14, 1, 4000)
     slope = rng.normal(size=4000) * 10.0 ** rng.uniform(-12, 12, 4000)
     value = -slope * (z - a) * (1 + rng.integers(-2, 3, 4000) * 1e-16)
-    found = curves._line(value, slope, z - a)
+    found = envelopes.line(value, slope, z - a)
     true = LONG(value) + LONG(slope) * (LONG(z) - LONG(a))
     off = np.abs(LONG(slope) * (LONG(z) - LONG(a))) * LONG(2) ** -50 + LONG(2e-290)
     assert np.all(found <= true) and np.all(true <= found + off)
