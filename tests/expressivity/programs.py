@@ -32,8 +32,9 @@ def table(rng, count, width=1, unit=1.0, spacing=1.0):
     """(stored, true) functions of ``count`` places: jumps, kinks, points of their own, exact
     places and others, z of size ``spacing`` and values of size ``unit``."""
     places = np.sort(rng.normal(size=(count, width)) * 2 * spacing, axis=0)
-    places = np.where(rng.uniform(size=places.shape) < 0.2, np.round(places, 1), places)
-    places = np.sort(places, axis=0)
+    rounded = np.where(rng.uniform(size=places.shape) < 0.2, np.round(places, 1), places)
+    if np.all(np.diff(rounded, axis=0) > 0):
+        places = rounded
     spread = np.abs(places) * 10.0 ** rng.uniform(-16, -9, places.shape)
     spread = np.where(rng.uniform(size=places.shape) < 0.4, 0.0, spread)
     kind = rng.uniform(size=(count + 1, width))
@@ -49,7 +50,8 @@ def table(rng, count, width=1, unit=1.0, spacing=1.0):
     values = np.where(continuous, left, own)
     stored = Table(places, spread, slopes, constants, values)
     moved = LONG(places) + LONG(rng.uniform(-1, 1, places.shape)) * LONG(spread)
-    true = Table(np.sort(moved, axis=0), spread, *(nearby(rng, part) for part in stored[2:]))
+    moved = np.where(np.all(np.diff(moved, axis=0) > 0), moved, LONG(places))
+    true = Table(moved, spread, *(nearby(rng, part) for part in stored[2:]))
     return stored, true
 
 

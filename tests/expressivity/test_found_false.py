@@ -45,7 +45,8 @@ HELD = {
         lambda x: x - real(cast(cast(x, jnp.bfloat16), jnp.int32)), 1, -3, 3),
     "a cast to four bits": (lambda x: x - real(cast(x, jnp.int4)), 1, -3, 3),
     "padding that crops": (
-        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2), (1, 1), ((0, 0), (-1, 0))), 3, 1, 3),
+        lambda x: lax.reduce_window(
+            x, -jnp.inf, lax.max, (1, 2), (1, 1), ((0, 0), (-1, 0))), 3, 1, 3),
     "no value, clipped": (lambda x: jnp.clip(jnp.log(x[:, :1]) + x[:, 1:], -1, 1), 2, -1, 1),
     "offsets that cancel": (
         lambda x: (x[:, :1] + 1e9) + (x[:, 1:] - (1e9 - 64)) - x[:, :1] - x[:, 1:], 2, 0, 1),
@@ -55,7 +56,8 @@ HELD = {
     "a loop over constants": (
         lambda x: lax.scan(lambda h, w: (jax.nn.relu(h @ w), None), x, jnp.ones((3, 2, 2)))[0],
         2, -1, 1),
-    "a branch that is constant": (lambda x: lax.cond(jnp.array(True), jnp.sin, jnp.cos, x), 2, -1, 1),
+    "a branch that is constant": (
+        lambda x: lax.cond(jnp.array(True), jnp.sin, jnp.cos, x), 2, -1, 1),
     "a scan in parallel": (lambda x: lax.associative_scan(jnp.add, x, axis=1), 4, -1, 1),
     "a unit vector": (
         lambda x: x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12), 3, -1, 1),
@@ -80,12 +82,15 @@ def test_no_point_is_beyond_what_is_claimed(name, monkeypatch):
         original = Original(function)
         values = [np.asarray(part(x)).reshape(len(x), -1) for part in (original.wide, original.own)]
     for each, slack in zip(values, (1e-9, 2e-6), strict=True):
-        room = slack * (1 + np.abs(x).max() + (64 if "offsets" in name else 0))
+        room = slack * (1 + np.abs(x).max())
+        if "offsets" in name:
+            # Evaluating it loses what cancels; the bounds don't.
+            room = 1e-6
         known = np.isfinite(bounds.low) & np.isfinite(bounds.high)
         # Where there is no value nothing may be claimed.
         assert np.all(np.isfinite(each) | ~known[None])
         if "offsets" in name and slack > 1e-9:
-            continue
+            continue  # float32 has no room for the offset at all
         inside = (each >= bounds.low[None] - room) & (each <= bounds.high[None] + room)
         assert np.all(inside | ~np.isfinite(each))
 
