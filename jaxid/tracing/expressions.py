@@ -386,12 +386,13 @@ def _stepped(e: Expression, step: object, offset: Fraction) -> Expression | None
 
 
 def within(e: Expression, low: int, high: int) -> Expression:
-    """e, which must lie in [low, high]: what a program does with others is not looked at."""
+    """Integers e in [low, high]: what a program does with others is not looked at."""
     if not e.terms and e.straight.stepped:
         numbers = e.straight.numbers
         if min(numbers) >= low and max(numbers) <= high:
             return e
-    return _term("within", e, numbers=(Fraction(low), Fraction(high)))
+    # Halfway to the next integer, where no rounding of bounds reaches.
+    return _term("within", e, numbers=(low - exact.HALF, high + exact.HALF))
 
 
 def real_power(e: Expression, exponent: Fraction) -> Expression:

@@ -46,7 +46,7 @@ def broken(seed, unit, count, numbers=0, **kinds):
         least, most, x = worst_seen(Original(function), net, box, count)
     with float64():
         nodes = run(net.structure, net.numbers, jnp.asarray(x))
-    size = max(float(jnp.abs(node).max()) for node in (nodes[-1], nodes[0])) + 1e-300
+    size = max(float(np.abs(np.asarray(node)).max()) for node in (nodes[-1], nodes[0])) + 1e-300
     beyond = max(bounds.low[0] - least, most - bounds.high[0]) / size
     return beyond, bool(np.isfinite(bounds.low[0]) and np.isfinite(bounds.high[0])), net, bounds
 
