@@ -70,15 +70,15 @@ def test_straight_networks_hold_their_enumerated_extremes(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", range(25))
+@pytest.mark.parametrize("block", range(16))
 def test_five_hundred_networks_at_each_scale(block):
-    # A hundred forms, five times other numbers for each, three scales.
+    # 64 forms, eight times other numbers for each, three scales: compiling is what takes long.
     unbounded = []
     for seed in range(4 * block, 4 * (block + 1)):
         for unit in (1.0, SMALL, LARGE):
-            for numbers in range(5):
+            for numbers in range(8):
                 beyond, finite, _, _ = broken(10_000 + seed, unit, 100_000, numbers)
                 assert beyond <= 1e-9, (seed, unit, numbers)
                 unbounded += [] if finite else [(seed, unit, numbers)]
     # No bound is an honest answer; where it is the rule, something is wrong.
-    assert len(unbounded) <= 6, unbounded
+    assert len(unbounded) <= 10, unbounded
