@@ -138,12 +138,14 @@ def _of_one(step: StraightStep | CurveStep, own: Any, parent: Interval) -> Inter
 def _product(first: Interval, second: Interval, reach: Array) -> Interval:
     """The largest and the least of the four products of ends, and no more than ``reach``."""
     ends = jnp.stack([a * b for a in first for b in second])
-    # 0 times infinity: nothing is known.
-    unknown = jnp.isnan(ends).any(axis=0) | ~jnp.isfinite(ends).all(axis=0)
+    # Infinity, or 0 times infinity: nothing is known.
+    unknown = ~jnp.isfinite(ends).all(axis=0)
     error = up(2 * UNIT * jnp.abs(ends).max(axis=0))
     low = jnp.where(unknown, -jnp.inf, ends.min(axis=0) - error)
     high = jnp.where(unknown, jnp.inf, ends.max(axis=0) + error)
     limit = along(reach, low)
+    # How far a product reaches is said of numbers; what may be none stays so.
+    limit = jnp.where(lost(first) | lost(second), jnp.inf, limit)
     return Interval(jnp.maximum(low, -limit), jnp.minimum(high, limit))
 
 
