@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.tracing.linear import bound
-from jaxid.tracing.read import CALLS, needed_equations
+from jaxid.tracing.read import CALLS, called, needed_equations
 
 MASK = 1e30
 """Numbers from here on stand for infinity, as attention masks do."""
@@ -74,8 +74,7 @@ def _run(jaxpr: Any, consts: Any, args: list[Any], sizes: list[Any]) -> list[Any
 def _equation(equation: Any, args: list[Any], sizes: list[Any]) -> list[Any]:
     name, params = str(equation.primitive), equation.params
     if name in CALLS:
-        inner = next(v for k, v in params.items() if k.endswith("jaxpr") and v is not None)
-        return _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), args, sizes)
+        return _run(*called(params), args, sizes)
     if not any(isinstance(arg, _Traced) for arg in args):
         with jax.ensure_compile_time_eval():
             out = equation.primitive.bind(*args, **params)

@@ -135,22 +135,15 @@ def reach(b: Builder, x: Value, gate: Value) -> np.ndarray | None:
     for e in range(factor.size):
         column = sums.weight[:, inner.places.ravel()[e]]
         for k in np.flatnonzero(column):
-            # The same map up to a sign and a factor: |x_e| = a |z_k|.
-            a = _multiple(stacked[:, e], others[:, k])
-            if a is not None:
-                limit[e] = min(limit[e], size[e] * a / math.sqrt(column[k]))
+            if _same_size(stacked[:, e], others[:, k]):
+                limit[e] = size[e] / math.sqrt(column[k])
                 break
     return limit * ROUNDED
 
 
-def _multiple(v: np.ndarray, w: np.ndarray) -> float | None:
-    """a >= 0 if v = +-a w exactly."""
-    at = int(np.argmax(np.abs(w)))
-    if w[at] == 0:
-        return None
-    if np.array_equal(v, w) or np.array_equal(v, -w):
-        return 1.0
-    return None
+def _same_size(v: np.ndarray, w: np.ndarray) -> bool:
+    """Whether two maps are one up to a sign, and not 0."""
+    return bool(w.any()) and (np.array_equal(v, w) or np.array_equal(v, -w))
 
 
 def _unscaled(b: Builder, value: Value) -> tuple[Value, np.ndarray] | None:

@@ -56,16 +56,12 @@ def read_graph(function: Callable[[Any], Any], example: Any) -> Graph:
         reader = _Reader(b)
         try:
             (out,) = reader.run(closed.jaxpr, closed.consts, [b.itself(0, example.shape)])
+            last = b.settled(out) if isinstance(out, Value) else None
         except OverflowError:
             why = "with a number that float64 can't hold"
             raise unreadable("something", b.place or b.latest, why) from None
-        if not isinstance(out, Value):
+        if last is None:
             raise InputError("the function's output doesn't depend on its input; nothing to bound")
-        try:
-            last = b.settled(out)
-        except OverflowError:
-            why = "with a number that float64 can't hold"
-            raise unreadable("something", b.latest, why) from None
         if last == 0:
             last = b.add(Affine((0,), (None,), np.zeros(b.sizes[0])))
     return _pruned(b.nodes, b.sizes, last, example.shape[1:])
@@ -107,6 +103,12 @@ def needed_equations(jaxpr: Any) -> list[Any]:
     return kept[::-1]
 
 
+def called(params: Any) -> tuple[Any, Any]:
+    """(jaxpr, constants) of what a primitive of `CALLS` calls."""
+    inner = next(v for k, v in params.items() if k.endswith("jaxpr") and v is not None)
+    return getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+
+
 class _Reader:
     """Walks a jaxpr."""
 
@@ -138,8 +140,7 @@ class _Reader:
         """One equation's outputs."""
         name, params = str(equation.primitive), equation.params
         if name in CALLS:
-            inner = next(v for k, v in params.items() if k.endswith("jaxpr") and v is not None)
-            return self.run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), args)
+            return self.run(*called(params), args)
         if not any(isinstance(arg, Value | Complex) for arg in args):
             out = equation.primitive.bind(*args, **params)
             return list(out) if equation.primitive.multiple_results else [out]

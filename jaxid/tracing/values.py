@@ -140,11 +140,9 @@ class Builder:
         """The node that holds the value's elements in order, made if there is none yet."""
         node, places = value.node, value.places.ravel()
         alike = np.array_equal(places, np.arange(self.sizes[node]))
-        line = value.expression.line
-        if not alike and line is None and self.sizes[node] <= places.size:
+        if not alike and value.expression.line is None and self.sizes[node] <= places.size:
             # The function first, of fewer elements; then where they stand.
-            node, line = self.applied(node, value.expression), (Fraction(1), Fraction(0))
-            return self.view(node, places)
+            return self.view(self.applied(node, value.expression), places)
         if not alike:
             node = self.view(node, places)
         return self.applied(node, value.expression)
