@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.expressivity.intervals import Interval, propagate
+from jaxid.expressivity.intervals import Interval, output_interval, propagate
 from jaxid.expressivity.network import Network, Numbers, Structure, run
 from jaxid.precision import float64
 from jaxid.types import Array, Key
@@ -99,7 +99,7 @@ def evaluated(net: Network, box: Interval, points: np.ndarray) -> Attack:
     with float64():
         low, high = (jnp.asarray(end, jnp.float64).ravel()[None, :] for end in box)
         x = jnp.clip(jnp.asarray(points, jnp.float64), low, high)
-        at = propagate(net.structure, net.numbers, Interval(x, x))[-1]
+        at = output_interval(net.structure, propagate(net.structure, net.numbers, Interval(x, x)))
         inputs, least, most = np.asarray(x), np.asarray(at.low), np.asarray(at.high)
     sure = np.maximum(np.maximum(least, -most), 0.0)
     row, output = np.unravel_index(int(np.argmax(sure)), sure.shape)

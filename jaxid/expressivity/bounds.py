@@ -16,7 +16,13 @@ import numpy as np
 
 from jaxid.expressivity.alpha import optimised_interval
 from jaxid.expressivity.crown import both_sides, start_lines
-from jaxid.expressivity.intervals import UNBOUNDED, Interval, propagate, step_interval
+from jaxid.expressivity.intervals import (
+    UNBOUNDED,
+    Interval,
+    output_interval,
+    propagate,
+    step_interval,
+)
 from jaxid.expressivity.network import AffineStep, CurveStep, Network, Numbers, Structure
 from jaxid.precision import float64
 from jaxid.types import Array
@@ -62,7 +68,7 @@ def output_bounds(
         known, looser = _linear(net.structure, net.numbers, box)
         if method == "alpha":
             known, looser = _optimised(net, box, known, steps)
-        return Bounds(method, _held(known[net.structure.last]), float(looser))
+        return Bounds(method, _held(output_interval(net.structure, known)), float(looser))
 
 
 def endless(net: Network, box: Interval) -> str | None:
@@ -103,7 +109,7 @@ def _held(output: Interval) -> Interval:
 
 @partial(jax.jit, static_argnums=0)
 def _intervals(structure: Structure, numbers: Numbers, box: Interval) -> Interval:
-    return propagate(structure, numbers, box)[-1]
+    return output_interval(structure, propagate(structure, numbers, box))
 
 
 @partial(jax.jit, static_argnums=0)

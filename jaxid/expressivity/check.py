@@ -132,9 +132,16 @@ def check(
     x = np.concatenate([points(net, box, key), np.asarray(found, np.float64)])
     values, size = original.wide_and_size(x.reshape(-1, *net.shape))
     values = values.reshape(len(x), -1)
-    finite = np.isfinite(values)
-    slack = TOLERANCE * size + 1e-300
     known = (low > -UNBOUNDED) & (high < UNBOUNDED)
+    finite = np.isfinite(values)
+    nothing = np.isnan(values) & known[None]
+    if nothing.any() and np.isfinite(size):
+        row, output = np.argwhere(nothing)[0]
+        raise Fault(
+            f"output {output} has no value at the input {_few(x[row])}, though it has bounds, "
+            f"{low[output]:.9g} to {high[output]:.9g}"
+        )
+    slack = TOLERANCE * size + 1e-300
     # What overflows in float64 says nothing of real arithmetic.
     gaps = np.maximum(low[None] - values, values - high[None])
     beyond = np.where(finite & known[None], gaps, -np.inf)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -58,6 +59,16 @@ def propagate(structure: Structure, numbers: Numbers, box: Interval) -> list[Int
     for step, own in zip(structure.steps, numbers, strict=True):
         found.append(step_interval(step, own, found))
     return found
+
+
+def output_interval(structure: Structure, found: list[Interval]) -> Interval:
+    """The last node's; nothing where a guard may have no value."""
+    low, high = found[structure.last]
+    if not structure.guards:
+        return Interval(low, high)
+    each = [lost(found[index]).any(axis=-1, keepdims=True) for index in structure.guards]
+    nothing = functools.reduce(jnp.logical_or, each)
+    return Interval(jnp.where(nothing, -jnp.inf, low), jnp.where(nothing, jnp.inf, high))
 
 
 def step_interval(step: Step, own: Any, found: list[Interval]) -> Interval:

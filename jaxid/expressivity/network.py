@@ -77,10 +77,12 @@ class Structure(NamedTuple):
     Attributes:
       steps: node 1, node 2, ...; node 0 is the input.
       sizes: length of every node, node 0 included.
+      guards: nodes that must have a value for the output to have one.
     """
 
     steps: tuple[Step, ...]
     sizes: tuple[int, ...]
+    guards: tuple[int, ...] = ()
 
     @property
     def last(self) -> int:
@@ -142,7 +144,7 @@ def from_graph(graph: Graph) -> Network:
             else:
                 steps.append(ProductStep(node.parents))
                 numbers.append(jnp.asarray(node.reach))
-    return Network(Structure(tuple(steps), graph.sizes), tuple(numbers), graph.shape)
+    return Network(Structure(tuple(steps), graph.sizes, graph.guards), tuple(numbers), graph.shape)
 
 
 def _on_device(table: Table) -> Table:

@@ -33,9 +33,6 @@ LOGICAL = {"and", "or", "not", "xor"}
 
 
 def _compare(name: str, a: Expression, b: Expression) -> Expression | None:
-    if name in ("eq", "ne") and a == b and one.partial(a):
-        # Whether it is NaN: not known.
-        return None
     if not a.terms and not b.terms:
         return Expression(exact.compared(a.straight, b.straight, COMPARED[name]))
     apart = one.minus(a, b)
@@ -71,7 +68,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "abs": one.absolute, "sign": one.sign, "clamp": _clamp, "floor": one.floor,
     "ceil": one.ceiling, "rem": _remainder, "square": lambda e: one.power(e, 2),
     "and": one.times, "or": one.larger, "not": one.negation, "xor": _xor,
-    "is_finite": lambda e: None if one.partial(e) else one.number(1),
+    "is_finite": lambda e: one.number(1),
     "tan": lambda e: _divide(one.function("sin", e), one.function("cos", e)),
     **{name: (lambda e, name=name: one.function(name, e)) for name in one.FUNCTIONS},
     **{name: (lambda a, b, name=name: _compare(name, a, b)) for name in COMPARED},
@@ -213,7 +210,7 @@ def several(b: Builder, name: str, args: list[Any], shape: Shape) -> Value:
         apart = _total(b, [(1.0, args[0]), (-1.0, args[1])], shape)
         zero = one.number(0)
         compared = _compare(name, apart.expression, zero)
-        assert compared is not None, "a new node's own element is no partial function"
+        assert compared is not None
         return _then(apart, compared)
     if name == "clamp":
         inner = _extreme(b, args[1], args[0], shape, 1.0)

@@ -288,20 +288,6 @@ def never_negative(e: Expression) -> bool:
     return all(c > 0 and (a or b) for (c, _), a, b in zip(e.terms, even, known, strict=True))
 
 
-PARTIAL = frozenset(
-    {"log", "log1p", "sqrt", "rsqrt", "reciprocal", "asin", "acos", "acosh", "atanh", "within"}
-)
-"""Terms that have no value for some operands."""
-
-
-def partial(e: Expression) -> bool:
-    """Whether it may have no value somewhere."""
-    return any(
-        term.name in PARTIAL or any(partial(inner) for inner in term.operands)
-        for _, term in e.terms
-    )
-
-
 def negation(e: Expression) -> Expression:
     """1 - e of a truth value e."""
     return minus(number(1), e)

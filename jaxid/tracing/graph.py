@@ -151,11 +151,13 @@ class Graph(NamedTuple):
       nodes: node 1, node 2, ...; the last one is the output.
       sizes: length of every node, node 0 included.
       shape: of the input, without the batch.
+      guards: nodes that must have a value for the output to have one: of 0 log(h), log(h).
     """
 
     nodes: tuple[Node, ...]
     sizes: tuple[int, ...]
     shape: tuple[int, ...]
+    guards: tuple[int, ...] = ()
 
 
 def parents(node: Node) -> tuple[int, ...]:

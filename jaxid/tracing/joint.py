@@ -52,7 +52,9 @@ def folded(b: Builder, name: str, params: dict[str, Any], value: Value) -> Value
 
 def _two(b: Builder, rule: str, x: Value, y: Value) -> Value:
     if x.aligned(y):
-        return x._replace(expression=RULES[rule](x.expression, y.expression))
+        made = x._replace(expression=RULES[rule](x.expression, y.expression))
+        b.remember(made, [x, y])
+        return made
     return several(b, rule, [x, y], x.shape)
 
 

@@ -21,7 +21,7 @@ from jaxid.errors import InputError
 from jaxid.precision import float64
 from jaxid.tracing import elementwise, joint, linear, movement
 from jaxid.tracing.complex_values import complex_equation
-from jaxid.tracing.expressions import Z, partial
+from jaxid.tracing.expressions import Z
 from jaxid.tracing.graph import Affine, Graph, Node, Product, parents
 from jaxid.tracing.pieces import NotStraight
 from jaxid.tracing.source import line_of, unreadable
@@ -30,6 +30,8 @@ from jaxid.tracing.values import Builder, Complex, Value
 CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
          "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}  # fmt: skip
 """Primitives that only call a function."""
+TIMES = {"mul", "dot_general", "conv_general_dilated"}
+"""Primitives that multiply, and nothing else."""
 UNROLLED = 10_000
 """Equations that loops may be unrolled to."""
 DEPTH = 24
@@ -64,12 +66,15 @@ def read_graph(function: Callable[[Any], Any], example: Any) -> Graph:
             raise InputError("the function's output doesn't depend on its input; nothing to bound")
         if last == 0:
             last = b.add(Affine((0,), (None,), np.zeros(b.sizes[0])))
-    return _pruned(b.nodes, b.sizes, last, example.shape[1:])
+    return _pruned(b, last, example.shape[1:])
 
 
-def _pruned(nodes: list[Node], sizes: list[int], last: int, shape: tuple[int, ...]) -> Graph:
+def _pruned(b: Builder, last: int, shape: tuple[int, ...]) -> Graph:
     """The graph of what the node ``last`` needs, which becomes the last one."""
-    needed = {last}
+    nodes, sizes = b.nodes, b.sizes
+    if any(index > last for index in b.guards):
+        last = b.add(Affine((last,), (None,), np.zeros(sizes[last])))
+    needed = {last, *b.guards}
     for index in range(last, 0, -1):
         if index in needed:
             needed |= set(parents(nodes[index - 1]))
@@ -89,7 +94,8 @@ def _pruned(nodes: list[Node], sizes: list[int], last: int, shape: tuple[int, ..
             kept.append(node._replace(parents=tuple(place[p] for p in node.parents), larger=pair))
         else:
             kept.append(node._replace(parent=place[node.parent]))
-    return Graph(tuple(kept), tuple(sizes[index] for index in order), shape)
+    guards = tuple(place[index] for index in b.guards)
+    return Graph(tuple(kept), tuple(sizes[index] for index in order), shape, guards)
 
 
 def needed_equations(jaxpr: Any) -> list[Any]:
@@ -176,6 +182,12 @@ class _Reader:
         if movement.known(name) and not any(traced[k] for k in _places_of(name, len(args))):
             shapes = [out.shape for out in outs]
             return list(movement.moved(b, equation.primitive, params, args, shapes))
+        if name in TIMES and any(
+            not t and np.any(np.asarray(a) == 0) for t, a in zip(traced, args, strict=True)
+        ):
+            # 0 times NaN is NaN.
+            for value in (arg for arg in args if isinstance(arg, Value)):
+                b.guard(value)
         if elementwise.known(name):
             return [self.elementwise(name, params, args, kinds, outs[0])]
         if name in joint.EXTREMES:
@@ -202,33 +214,34 @@ class _Reader:
             which = np.asarray(args[0]).astype(int)
             return elementwise.picked(self.b, which, args[1:], out.shape)
         alike = all(spread[0].aligned(value) for value in spread[1:])
-        if (
-            (name == "is_finite" or len(spread) == 2)
-            and name in ("eq", "ne", "is_finite")
-            and (self.tests_for_a_number(spread))
-        ):
-            raise unreadable(name, self.b.place, "of what may have no value: a test for NaN")
+        level = [k for k, arg in enumerate(args) if _constant(arg) is not None]
+        if not alike and level:
+            # Of which it was computed no longer matters.
+            kept = level[0] if len(level) == len(values) else None
+            given = [
+                np.full(arg.shape, float(_constant(arg)), kinds[k])
+                if k in level and k != kept
+                else arg
+                for k, arg in enumerate(args)
+            ]
+            return self.elementwise(name, params, given, kinds, out)
         if alike and all(operand is not None for operand in operands):
-            given = [operand for operand in operands if operand is not None]
+            known = [operand for operand in operands if operand is not None]
             try:
-                e = elementwise.expression(name, params, given, kinds, np.dtype(out.dtype))
+                e = elementwise.expression(name, params, known, kinds, np.dtype(out.dtype))
             except NotStraight:
                 return self.elementwise(name, params, self.afresh(name, args), kinds, out)
             if e is not None:
                 made = spread[0]._replace(expression=e)
+                if name not in elementwise.LOGICAL:
+                    # NaN compares as false: a truth value is always there.
+                    self.b.remember(made, spread[:1] if name == "select_n" else spread)
                 return made if e.depth <= DEPTH else self.b.itself(self.b.settled(made), out.shape)
         logical = name in elementwise.LOGICAL and np.dtype(out.dtype).kind != "b"
         whole = jnp.issubdtype(out.dtype, jnp.integer) and name in ("mul", "div", "rem")
         if logical or whole:
             raise unreadable(name, self.b.place, "of integers")
         return elementwise.whole(elementwise.several(self.b, name, args, out.shape), out.dtype)
-
-    def tests_for_a_number(self, values: list[Value]) -> bool:
-        """Whether a comparison asks if something that may be none is a number."""
-        first = values[0]
-        if not all(v.aligned(first) and v.expression == first.expression for v in values[1:]):
-            return False
-        return partial(first.expression) or self.b.may_fail(first.node)
 
     def afresh(self, name: str, args: list[Any]) -> list[Any]:
         """The operands as nodes of their own: of too many pieces to be followed together.
@@ -278,6 +291,10 @@ class _Reader:
             for part in parts
         ]
         return elementwise.picked(self.b, which, cases, shape)
+
+
+def _constant(x: Any) -> Any:
+    return x.expression.constant if isinstance(x, Value) else None
 
 
 def _row(x: Any, k: int) -> Any:

@@ -23,6 +23,7 @@ from jaxid.tracing.graph import (
 )
 from jaxid.tracing.pieces import Pieces
 from jaxid.tracing.program import known, program, table
+from jaxid.tracing.validity import forgotten, partial
 
 Shape = tuple[int, ...]
 
@@ -71,6 +72,7 @@ class Builder:
       sizes: of every node, the input's first.
       place: the line of the user's file that is being read, for errors.
       latest: the last one that was known.
+      guards: nodes that the output has no value without, though it may not be computed of them.
     """
 
     def __init__(self, inputs: int) -> None:
@@ -78,6 +80,7 @@ class Builder:
         self.sizes = [inputs]
         self.place = ""
         self.latest = ""
+        self.guards: dict[int, None] = {}
         self._made: dict[Hashable, int] = {}
         self._origins: dict[int, Value] = {}
         self._fails = {0: False}
@@ -120,11 +123,26 @@ class Builder:
         """Whether a node may have no value for some inputs."""
         if node not in self._fails:
             own = self.nodes[node - 1]
-            steps = own.program if isinstance(own, Curve) else ()
-            self._fails[node] = any(step.name in one.PARTIAL for step in steps) or any(
-                self.may_fail(parent) for parent in parents(own)
-            )
+            made = self._origins.get(node)
+            self._fails[node] = (
+                partial(made.expression) if made is not None else isinstance(own, Curve)
+            ) or any(self.may_fail(parent) for parent in parents(own))
         return self._fails[node]
+
+    def guard(self, value: Value) -> None:
+        """Where this has no value, neither has the output."""
+        if partial(value.expression) or self.may_fail(value.node):
+            self.guards[self.settled(value)] = None
+
+    def remember(self, result: Value, operands: list[Value]) -> None:
+        """Guard what an operation's result has forgotten of where its operands have a value."""
+        for value in operands:
+            for term in forgotten(result.expression, [value.expression]):
+                self.guard(value._replace(expression=term))
+        if result.expression.constant is not None and self.may_fail(operands[0].node):
+            for value in operands:
+                if value.expression.constant is None:
+                    self.guard(value)
 
     def kept(self, key: Hashable, node: Node) -> int:
         """The node, made once however often it is used."""
