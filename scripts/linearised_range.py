@@ -121,7 +121,7 @@ def places(case: Case, x: np.ndarray) -> list[common.Record]:
     params = problem.init(seed_key(case.seed))
 
     def predicted(optimizer: optax.GradientTransformation, steps: int) -> Linearised:
-        chain, why = measured_chain(optimizer, steps)
+        chain, _, why = measured_chain(optimizer, params, steps)
         assert chain is not None, why
         key = seed_key(case.seed)
         return linearised(problem, params, chain, steps, key, allowed=float("inf"))

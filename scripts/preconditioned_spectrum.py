@@ -16,7 +16,7 @@ Runtime: 7 minutes on 2 cores beside other jobs.
 
 One linear layer with a bias, its own input as the target in the scaled units. Each output
 has the Hessian block H = (2/m) E[x~ x~^T], the same for all. After one epoch the rates R
-that the optimizer takes are read off its own update (`jaxid.stepping`), which gives another
+that the optimizer takes are read off its own update (`jaxid.optim.rates`), which gives another
 R^(1/2) H R^(1/2) for each output: all its eigenvalues in float64. A step shrinks the mode of
 eigenvalue mu by 1 - mu; the optimizer's limit is measured from its update too. The effective
 condition number is about the modes that hold 99 % of the first loss, counted from the
@@ -40,7 +40,7 @@ from jaxid.linalg.eigen import eigen
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import prepare_rows
-from jaxid.stepping import effective_rates
+from jaxid.optim.rates import effective_rates
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import one_seed
 from jaxid.training.optimizers import OptimizerName

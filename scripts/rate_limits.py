@@ -31,7 +31,7 @@ from matplotlib.figure import Figure
 
 from jaxid.data.sources import load
 from jaxid.precision import float64
-from jaxid.stepping import effective_rates, frozen
+from jaxid.optim.rates import effective_rates, frozen
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.progress import Reporter
 

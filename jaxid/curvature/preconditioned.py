@@ -35,7 +35,7 @@ def largest_rate_times_curvature(
     Args:
       product: H (`jaxid.curvature.matrices.curvature_product`).
       params, data: where, and over which examples.
-      rates: r for every parameter of the product's part (`jaxid.stepping.effective_rates`);
+      rates: r for every parameter of the product's part (`jaxid.optim.rates.effective_rates`);
         negative ones, which climb, count as 0.
       key: of the random start.
       basis, restarts, tolerance: as in `jaxid.linalg.lanczos.eigenpairs`.

@@ -30,9 +30,9 @@ from jaxid.errors import InputError
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.linalg.trace import hutchinson
+from jaxid.optim.rates import effective_rates
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.stepping import effective_rates
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import Anneal, TrainState, one_seed
 from jaxid.training.progress import SILENT, Reporter
@@ -225,7 +225,7 @@ def _look(
     seen = limit
     if int(state.step) > 0:
         rates = effective_rates(problem.optimizer, state.opt_state, params)
-        seen = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
+        seen = Estimate(None, None, False, f"{rates.why}: it has no P")
         if rates.elementwise:
             scaled, random = (operand, rates.descending()), drawn("preconditioned")
             seen, starts["scaled"] = follow_largest(

@@ -23,9 +23,9 @@ import numpy as np
 
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.preconditioned import largest_rate_times_curvature
+from jaxid.optim.rates import effective_rates
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.stepping import effective_rates
 from jaxid.training.loop import TrainState
 from jaxid.types import Array, Estimate, Params
 
@@ -55,7 +55,7 @@ def predicted_floor(
     """
     rates = effective_rates(problem.optimizer, end.opt_state, end.params)
     if not rates.elementwise:
-        return Estimate(None, None, False, "the optimizer is not diagonal")
+        return Estimate(None, None, False, rates.why)
     key = role_key(seed_key(seed), "noise")
     values = np.asarray(_pairs(problem, rates.tree, end.params, x, y, key))
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size))

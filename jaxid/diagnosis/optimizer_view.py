@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from jaxid.linalg.lanczos import Eigenpairs
+from jaxid.optim.rates import accumulates, effective_rates
 from jaxid.problem import Problem
-from jaxid.stepping import effective_rates, has_moments
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import TrainState
 from jaxid.types import Array, Estimate, Key, Params
@@ -31,15 +31,16 @@ def optimizer_view(
     """(the optimizer's limit and how P was found, its rates; None for those where there is
     no diagonal P)."""
     opt_state, how = state.opt_state, "second moments of the state"
-    if has_moments(opt_state) and int(state.step) == 0:
+    gathers = accumulates(problem.optimizer, state.params, opt_state)
+    if gathers and int(state.step) == 0:
         opt_state = _settled(problem, state, data, key)
         how = f"second moments after {SETTLING} batches' gradients at this point"
-    elif not has_moments(opt_state):
+    elif not gathers:
         how = "no second moments: P is 1"
     rates = effective_rates(problem.optimizer, opt_state, state.params)
     limit = stability_limit(problem.optimizer, opt_state, state.params)
     if not rates.elementwise:
-        none = Estimate(None, None, False, "the optimizer is not diagonal: it has no P")
+        none = Estimate(None, None, False, f"{rates.why}: it has no P")
         record = {"limit": none._asdict(), "how": none.method, "rates": None, "top_mode": None}
         return record, None
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rates.tree)]

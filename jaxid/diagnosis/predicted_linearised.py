@@ -13,38 +13,45 @@ import numpy as np
 from jaxid.diagnosis.statistics import sem_by_column
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.theory.chains import Chain
+from jaxid.theory.chains import Measured
+from jaxid.theory.linear_noise import SHARE
 from jaxid.theory.linearised import Linearised, linearised, stable_share
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.progress import Reporter
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
+ROUNDING, KNOWN = 10.0, 0.05
+"""Times what rounding leaves, and relative error of the linearised loss, beyond which nothing is
+claimed."""
 
 
 def from_linearisation(
-    problem: Problem, chain: Chain, states: TrainState, seeds: list[int], reporter: Reporter
+    problem: Problem, measured: Measured, states: TrainState, seeds: list[int], reporter: Reporter
 ) -> tuple[Record, Arrays]:
     """The linearised network's loss at the end of every epoch, mean over the seeds.
 
     Args:
       problem: any, with loss mse.
-      chain: its optimizer.
+      measured: its optimizer, which has a chain.
       states: initial, stacked.
       seeds: their numbers.
       reporter: shows progress.
     """
+    chain = measured.chain
+    assert chain is not None
     found: list[Linearised] = []
     with reporter.task("linearising", len(seeds)) as task:
         for k, seed in enumerate(seeds):
             params = one_seed(states, k).params
             key = role_key(seed_key(seed), "predicted subset")
-            found.append(linearised(problem, params, chain, problem.epochs, key))
+            found.append(
+                linearised(problem, params, chain, problem.epochs, key, scales=measured.scales)
+            )
             task.advance(1, f"seed {seed}")
     curves = np.stack([one.curve for one in found])
-    until = min(one.range.until for one in found)
-    steps = problem.epochs * problem.steps_per_epoch
-    shares = [stable_share(problem.optimizer, one.sharpness, steps) for one in found]
+    until, why = _until(problem, found, curves)
+    shares = [stable_share(chain, one.sharpness) for one in found]
     worst = max(shares, key=lambda share: share.value or 0.0)
     record: Record = {
         "method": "linearised",
@@ -57,9 +64,10 @@ def from_linearisation(
         "linearised_floor": found[0].floor._asdict(),
         "in_range": until >= problem.epochs,
         "until": until,
-        "why": _why(until, problem, found),
+        "why": why,
         "sharpness": found[0].sharpness._asdict(),
         "share_of_stable": worst._asdict(),
+        "noise_added": np.max([one.noise.added for one in found], axis=0).tolist(),
         "examples": found[0].examples,
         "checked": {
             "epochs": found[0].range.checked.tolist(),
@@ -71,11 +79,42 @@ def from_linearisation(
     return record, {"predicted/curve": curves.mean(axis=0), "predicted/seeds": curves}
 
 
-def _why(until: float, problem: Problem, found: list[Linearised]) -> str:
+def _until(problem: Problem, found: list[Linearised], curves: np.ndarray) -> tuple[float, str]:
+    """(epochs up to which the prediction is claimed, why it ends there or holds)."""
+    linear = min(one.range.until for one in found)
+    noisy = min(one.noise.until for one in found)
+    rounded = min(_above(one) for one in found)
+    sure = min(_known(one) for one in found)
+    until = min(linear, noisy, rounded, sure)
     if until >= problem.epochs:
-        most = max(float(one.range.missed[-1]) for one in found)
-        return f"the network's own outputs miss the linearised ones by {most:.2g} of the residual"
-    return (
+        most = max(float(one.range.missed[-1]) if one.range.missed.size else 0.0 for one in found)
+        return until, (
+            f"the network's own outputs miss the linearised ones by {most:.2g} of the residual"
+        )
+    if noisy == until:
+        return until, (
+            f"after {until:.2g} epochs noise of batches may add more than {100 * SHARE:g} % to the "
+            "predicted loss"
+        )
+    if sure == until:
+        return until, f"after {until:.2g} epochs too few products with the Jacobian were made"
+    if rounded == until:
+        return until, (
+            f"after {until:.2g} epochs the predicted loss is below what rounding leaves of it"
+        )
+    return until, (
         f"the network leaves its linearisation after {until:.2g} epochs: there its own outputs "
         "miss the linearised ones by a tenth of the residual"
     )
+
+
+def _above(one: Linearised) -> float:
+    """Whole epochs up to which the loss is well above rounding."""
+    below = np.flatnonzero(~(one.curve >= ROUNDING * one.rounding))
+    return float(below[0] - 1) if below.size else float(one.curve.size - 1)
+
+
+def _known(one: Linearised) -> float:
+    """Whole epochs up to which the linearised loss itself is known well enough."""
+    beyond = np.flatnonzero(~(one.error <= KNOWN * one.curve))
+    return float(beyond[0] - 1) if beyond.size else float(one.curve.size - 1)

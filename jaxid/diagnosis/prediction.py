@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from jaxid.diagnosis.initial_signal import initial_signal
@@ -29,7 +30,7 @@ from jaxid.diagnosis.predicted_modes import (
 from jaxid.diagnosis.predicted_moments import from_moments
 from jaxid.experiment import IdentitySpec
 from jaxid.problem import Problem
-from jaxid.theory.chains import measured_chain
+from jaxid.theory.chains import Chain, Measured, measured_chain
 from jaxid.theory.least_squares import Quadratic
 from jaxid.theory.resting import resting_loss
 from jaxid.training.loop import TrainState
@@ -62,15 +63,24 @@ def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | Non
     if problem.loss != "mse":
         name = problem.loss if isinstance(problem.loss, str) else "one of your own"
         return None, f"the loss is {name}; only mse is predicted"
-    chain, why = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
+    measured = chain_of(problem)
     if spec is not None and spec.depth == 1 and not spec.residual:
-        if spec.output_activation == "linear" and chain is not None:
+        plain = isinstance(measured.chain, Chain) and measured.scales is None
+        if spec.output_activation == "linear" and plain:
             return "modes", ""
         if spec.output_activation in ("linear", "relu"):
             return "moments", ""
-    if chain is not None:
+    if measured.chain is not None:
         return "linearised", ""
-    return None, f"{why}; this network is predicted under sgd at a constant rate only"
+    return None, (
+        f"{measured.why}; this network is predicted where updates are linear in the gradient only"
+    )
+
+
+def chain_of(problem: Problem) -> Measured:
+    """What the problem's optimizer is over its run."""
+    shapes = jax.eval_shape(problem.init, jax.random.key(0))
+    return measured_chain(problem.optimizer, shapes, problem.epochs * problem.steps_per_epoch)
 
 
 def moments_of(problem: Problem, *, bias: bool, reporter: Reporter) -> tuple[Quadratic, Estimate]:
@@ -112,8 +122,8 @@ def predict(
     arrays: Arrays = {}
     if method == "modes":
         assert spec is not None
-        chain, _ = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
-        assert chain is not None
+        chain = chain_of(problem).chain
+        assert isinstance(chain, Chain)
         if moments is None:
             moments = moments_of(problem, bias=spec.use_bias, reporter=reporter)
         errors = start_errors(moments[0], states, len(seeds))
@@ -125,9 +135,7 @@ def predict(
             rectified=spec.output_activation == "relu", reporter=reporter,
         )  # fmt: skip
     elif method == "linearised":
-        chain, _ = measured_chain(problem.optimizer, problem.epochs * problem.steps_per_epoch)
-        assert chain is not None
-        record, arrays = from_linearisation(problem, chain, states, seeds, reporter)
+        record, arrays = from_linearisation(problem, chain_of(problem), states, seeds, reporter)
     if method is not None:
         record["within"] = WITHIN[method]
     if record["curve"] is not None and "reach" not in record:

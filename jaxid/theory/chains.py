@@ -13,14 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 
+from jaxid.optim.chain import classified, why_not_linear
+from jaxid.optim.linear_optimizer import SAME, linear_runs, rates_beside
 from jaxid.precision import float64, widened
-from jaxid.stepping import effective_rates, frozen, has_moments
 from jaxid.types import Params
 
-STILL = 1e-12
-"""Movement at gradient 0 below which a chain rests there."""
 HUGE = 1e150
 """Stands for whatever is larger: its square is still a number."""
 
@@ -43,6 +41,16 @@ class Chain(NamedTuple):
         """The factor of a mode's error a step, in the long run: (p,), the spectral radius."""
         return np.abs(np.linalg.eigvals(self.maps(curvatures))).max(axis=1)
 
+    @property
+    def settled_rate(self) -> float | None:
+        """-update / gradient under a constant gradient, once momentum has settled; None where it
+        never does."""
+        own = np.eye(len(self.still) - 1) - self.still[1:, 1:]
+        if abs(np.linalg.det(own)) <= SAME:
+            return None
+        rest = np.linalg.solve(own, self.slope[1:, 0])
+        return -float(self.slope[0, 0] + self.still[0, 1:] @ rest)
+
     def left(self, curvatures: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(t, p) what is left of an error of 1, the chain at rest, after each of the ascending
         ``steps``; at most `HUGE` in size."""
@@ -55,8 +63,8 @@ class Chain(NamedTuple):
             powers = {gap: np.linalg.matrix_power(maps, gap) for gap in set(gaps.tolist())}
             for gap in gaps.tolist():
                 state = np.einsum("pij,pj->pi", powers[gap], state)
-                found.append(np.nan_to_num(state[:, 0], nan=HUGE, posinf=HUGE, neginf=-HUGE))
-        return np.clip(np.reshape(found, (len(found), len(maps))), -HUGE, HUGE)
+                found.append(_held(state[:, 0]))
+        return np.reshape(found, (len(found), len(maps)))
 
 
 def plain(rate: float) -> Chain:
@@ -64,67 +72,100 @@ def plain(rate: float) -> Chain:
     return Chain(np.eye(1), np.full((1, 1), -rate))
 
 
-def measured_chain(optimizer: optax.GradientTransformation, steps: int) -> tuple[Chain | None, str]:
-    """(the chain, "") of an optimizer whose answer to a gradient is linear and the same all
-    through a run of so many steps; else (None, why not)."""
+class VaryingChain(NamedTuple):
+    """A chain whose maps change along the run: x' = (still_t + h slope_t) x + noise slope_t[:, 0].
+
+    Attributes:
+      still, slope: (steps, k, k); the first component of x is the error.
+    """
+
+    still: np.ndarray
+    slope: np.ndarray
+
+    def left(self, curvatures: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """(t, p) what is left of an error of 1, the chain at rest, after each of the ascending
+        ``steps``, none beyond the run; at most `HUGE` in size."""
+        h = np.asarray(curvatures)[:, None, None]
+        state = np.zeros((h.shape[0], self.still.shape[1]))
+        state[:, 0] = 1.0
+        wanted, found = np.asarray(steps, int), []
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in range(int(wanted[-1]) + 1 if wanted.size else 0):
+                found += [_held(state[:, 0])] * int((wanted == step).sum())
+                if step < len(self.still):
+                    maps = self.still[step] + h * self.slope[step]
+                    state = np.einsum("pij,pj->pi", maps, state)
+        return np.reshape(found, (len(found), h.shape[0]))
+
+
+class Measured(NamedTuple):
+    """What an optimizer is over a run, if it is a linear map of the gradient.
+
+    Attributes:
+      chain: its maps; None where there is no such thing.
+      scales: factors of the leaves' rates over the chain's, in the order of the leaves; None
+        where all are alike.
+      why: there is no chain.
+    """
+
+    chain: Chain | VaryingChain | None
+    scales: tuple[float, ...] | None
+    why: str
+
+
+def measured_chain(optimizer: optax.GradientTransformation, params: Params, steps: int) -> Measured:
+    """The maps of an optimizer that is proved linear in the gradient, over a run.
+
+    Args:
+      optimizer: any Optax chain.
+      params: what it optimizes, or its shapes.
+      steps: of the run.
+    """
     with float64():
-        weight = jnp.zeros(())
+        zeros = jax.tree.map(_zeros, params)
+        if not jax.tree.leaves(zeros):
+            return Measured(None, None, "there are no parameters")
         try:
-            state = optimizer.init(weight)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return None, "the optimizer treats parameters by their names"
-        if has_moments(state):
-            return None, "the optimizer divides by what it has seen of the gradient"
-        found = [_fixed(optimizer, widened(at), weight) for at in (state, _later(state, steps))]
-    if found[0] is None or found[1] is None:
-        return None, "the optimizer is no linear map of the gradient, element by element"
-    if any(not np.allclose(a, b, rtol=1e-6, atol=0.0) for a, b in zip(*found, strict=True)):
-        return None, "the optimizer's rate changes along the run"
-    chain = found[0]
-    rest = chain.still[:, 0] - np.eye(len(chain.still))[0]
-    if np.abs(rest).max() > STILL:
-        return None, "the optimizer moves parameters at gradient 0 (weight decay)"
-    return chain, ""
+            state = widened(optimizer.init(zeros))
+            found = classified(optimizer, zeros, state)
+        except (TypeError, ValueError, KeyError, AttributeError) as wrong:
+            first = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
+            return Measured(None, None, f"the optimizer's update is not to be had: {first}")
+        why = why_not_linear(found)
+        if why:
+            return Measured(None, None, why)
+        runs = linear_runs(found, state, steps)
+    if runs is None:
+        return Measured(None, None, "the optimizer moves parameters by others' gradients")
+    if not all(run.even for run in runs):
+        why = "the optimizer's rate differs between elements of one array"
+        return Measured(None, None, why)
+    if not all(run.at_rest and run.free for run in runs):
+        return Measured(None, None, "the optimizer moves parameters at gradient 0")
+    moving = [run for run in runs if not run.unmoved]
+    if not moving:
+        return Measured(None, None, "no parameter moves")
+    factors = [rates_beside(run, moving[0]) for run in runs]
+    if any(factor is None or factor < 0 for factor in factors):
+        odd = found.program.paths[next(k for k, f in enumerate(factors) if f is None or f < 0)]
+        why = f"the optimizer treats {odd} differently, and not by its rate alone"
+        return Measured(None, None, why)
+    known = tuple(factor for factor in factors if factor is not None)
+    one = moving[0]
+    slope = np.zeros(one.still.shape)
+    slope[:, :, 0] = one.slope
+    alike = None if all(abs(factor - 1) <= SAME for factor in known) else known
+    constant = all(np.all(part == part[:1]) for part in (one.still, slope))
+    if constant:
+        return Measured(Chain(one.still[0], slope[0]), alike, "")
+    return Measured(VaryingChain(one.still, slope), alike, "")
 
 
-def _fixed(optimizer: optax.GradientTransformation, state: Any, weight: jax.Array) -> Chain | None:
-    rates = effective_rates(optimizer, state, weight)
-    if not rates.elementwise or not float(rates.tree) > 0:
-        return None
-    fixed, slope = linear_map(optimizer, state, weight, rates.tree)
-    return Chain(fixed, slope * float(rates.tree))
+def _zeros(x: Any) -> jax.Array:
+    dtype = jnp.dtype(x.dtype) if hasattr(x, "dtype") else jnp.asarray(x).dtype
+    wide = jnp.float64 if jnp.issubdtype(dtype, jnp.floating) else dtype
+    return jnp.zeros(np.shape(x), wide)
 
 
-def _later(state: Any, steps: int) -> Any:
-    """The same state with its counters at the last step."""
-
-    def leaf(value: Any) -> Any:
-        whole = jnp.issubdtype(jnp.asarray(value).dtype, jnp.integer)
-        return jnp.full_like(value, max(steps - 1, 0)) if whole else value
-
-    return jax.tree.map(leaf, state)
-
-
-def linear_map(
-    optimizer: optax.GradientTransformation, opt_state: Any, params: Params, rates: Params
-) -> tuple[np.ndarray, np.ndarray]:
-    """(A, B): one step is A + mu B for the gradient mu / r times the parameters."""
-    start, update = frozen(optimizer, opt_state, params)
-    leaves, structure = jax.tree.flatten(start)
-    moving = [k for k, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    flat, unravel = ravel_pytree((params, [leaves[k] for k in moving]))
-    safe = jax.tree.map(lambda r: jnp.where(r > 0, r, jnp.inf), rates)
-
-    def step(flat: jax.Array, mu: float) -> jax.Array:
-        params, floats = unravel(flat)
-        filled = list(leaves)
-        for k, leaf in zip(moving, floats, strict=True):
-            filled[k] = leaf
-        gradient = jax.tree.map(lambda w, r: mu / r * w, params, safe)
-        updates, state = update(gradient, jax.tree.unflatten(structure, filled), params)
-        after = jax.tree.leaves(state)
-        moved = (optax.apply_updates(params, updates), [after[k] for k in moving])
-        return ravel_pytree(moved)[0]
-
-    still, moved = (np.asarray(jax.jacobian(step)(flat, mu)) for mu in (0.0, 1.0))
-    return still, moved - still
+def _held(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(values, nan=HUGE, posinf=HUGE, neginf=-HUGE), -HUGE, HUGE)

@@ -30,8 +30,8 @@ import numpy as np
 import optax
 from scipy.linalg import solve_discrete_lyapunov
 
+from jaxid.optim.rates import accumulates
 from jaxid.precision import float64, widened
-from jaxid.stepping import has_moments
 from jaxid.types import Array, Estimate, Key
 
 NUMBERS, SETTLE, WINDOW = 2**17, 400, 200
@@ -123,7 +123,7 @@ def noise_floor(
         return Estimate(None, None, False, "the targets have no noise: see theory.resting")
     x = np.asarray(inputs, np.float64)
     n, p = x.shape
-    white = not has_moments(optimizer.init(jnp.zeros(())))
+    white = not accumulates(optimizer, jnp.zeros(()), optimizer.init(jnp.zeros(())))
     share = 1.0 / batch
     second = x.T @ x / n
     hessian = 2 / outputs * second

@@ -27,11 +27,16 @@ Outputs = list[Array]
 
 class Jacobian(NamedTuple):
     """J at ``params``, over the examples ``inputs`` (stored units) in chunks; any other
-    ``params`` may be put in its place."""
+    ``params`` may be put in its place.
+
+    With ``scales``, factors of the leaves' rates, it is J S^(1/2), S the diagonal matrix of them:
+    steps of several rates are steps of one rate in coordinates S^(-1/2) theta.
+    """
 
     problem: Problem
     params: Params
     inputs: tuple[Array, ...]
+    scales: tuple[float, ...] | None = None
 
     def outputs(self) -> Outputs:
         """f at ``params``."""
@@ -39,6 +44,7 @@ class Jacobian(NamedTuple):
 
     def forward(self, v: Params) -> Outputs:
         """J v."""
+        v = self.scaled(v)
         return [_forward(self.problem, self.params, x, v) for x in self.inputs]
 
     def backward(self, u: Outputs) -> Params:
@@ -47,7 +53,19 @@ class Jacobian(NamedTuple):
         for x, part in zip(self.inputs, u, strict=True):
             pulled = _backward(self.problem, self.params, x, part)
             total = pulled if total is None else trees.add_scaled(total, 1.0, pulled)
-        return total
+        return self.scaled(total)
+
+    def scaled(self, v: Params) -> Params:
+        """S^(1/2) v."""
+        if self.scales is None:
+            return v
+        leaves, tree = jax.tree.flatten(v)
+        roots = [s**0.5 for s in self.scales]
+        return jax.tree.unflatten(tree, [r * x for r, x in zip(roots, leaves, strict=True)])
+
+    def moved(self, delta: Params) -> Jacobian:
+        """At parameters that are S^(1/2) delta away."""
+        return self._replace(params=_plus(self.params, self.scaled(delta)))
 
 
 class Start(NamedTuple):
@@ -58,8 +76,13 @@ class Start(NamedTuple):
     residual: Outputs
 
 
-def started(problem: Problem, params: Params, places: np.ndarray) -> Start:
-    """J, f_0 and r_0 over the training examples at ``places``.
+def started(
+    problem: Problem,
+    params: Params,
+    places: np.ndarray,
+    scales: tuple[float, ...] | None = None,
+) -> Start:
+    """J (or J S^(1/2)), f_0 and r_0 over the training examples at ``places``.
 
     Raises:
       InputError: for targets that have not the outputs' shape.
@@ -68,7 +91,7 @@ def started(problem: Problem, params: Params, places: np.ndarray) -> Start:
     parts = [places[at : at + CHUNK] for at in range(0, len(places), CHUNK)]
     inputs = tuple(jnp.asarray(x[part]) for part in parts)
     labels = [None if y is None else jnp.asarray(y[part]) for part in parts]
-    at = Jacobian(problem, params, inputs)
+    at = Jacobian(problem, params, inputs, scales)
     outputs = at.outputs()
     targets = [problem.targets(one, other) for one, other in zip(inputs, labels, strict=True)]
     if outputs[0].shape != targets[0].shape:
@@ -83,6 +106,11 @@ def started(problem: Problem, params: Params, places: np.ndarray) -> Start:
 def difference(a: Params, b: Params) -> Params:
     """a - b, leaf by leaf."""
     return jax.tree.map(jnp.subtract, a, b)
+
+
+@jax.jit
+def _plus(a: Params, b: Params) -> Params:
+    return jax.tree.map(jnp.add, a, b)
 
 
 def _f(problem: Problem, params: Params, x: Array) -> Array:

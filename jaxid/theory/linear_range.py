@@ -26,12 +26,14 @@ import numpy as np
 
 from jaxid import trees
 from jaxid.linalg.bidiagonal import Bidiagonal
-from jaxid.theory.chains import Chain
+from jaxid.theory.chains import Chain, VaryingChain
 from jaxid.theory.jacobian import Jacobian, Outputs, Start, difference
 from jaxid.types import Params
 
 MISSED = 0.1
 """Most of the residual that the linearisation may miss."""
+ROUNDING = 8.0
+"""Times the outputs' own precision: what two sums of them may differ by."""
 FAR = 1e30
 """Displacements from here on count as divergence."""
 
@@ -47,6 +49,7 @@ class Range(NamedTuple):
       missed: (c,) what the outputs miss there over the residual.
       moved: (c,) the kernel's relative change there, seen from the first residual.
       losses: (c,) the linearised loss there, by a product with J.
+      residuals: the linearised residual there, each a list of chunks; None where it diverges.
     """
 
     until: float
@@ -54,13 +57,16 @@ class Range(NamedTuple):
     missed: np.ndarray
     moved: np.ndarray
     losses: np.ndarray
+    residuals: tuple[Outputs | None, ...] = ()
 
     def holds(self, epochs: np.ndarray | float) -> np.ndarray:
         """Whether the prediction is in its range at each of the epochs."""
         return np.asarray(epochs) <= self.until
 
 
-def coordinates(found: Bidiagonal, chain: Chain, steps: np.ndarray, size: int) -> np.ndarray:
+def coordinates(
+    found: Bidiagonal, chain: Chain | VaryingChain, steps: np.ndarray, size: int
+) -> np.ndarray:
     """V^T Delta(t), (t, k), of the linearised network after each of the ascending steps."""
     return found.solution(lambda squares: chain.left(2.0 / size * squares, steps) - 1.0)
 
@@ -68,7 +74,7 @@ def coordinates(found: Bidiagonal, chain: Chain, steps: np.ndarray, size: int) -
 def measured_range(
     at: Start,
     found: Bidiagonal,
-    chain: Chain,
+    chain: Chain | VaryingChain,
     last: int,
     per_epoch: int,
     allowed: float = MISSED,
@@ -92,8 +98,9 @@ def measured_range(
             continue
         places.append((step / per_epoch, _measured(at, found, row, still, size)))
     checked = np.array([epoch for epoch, _ in places])
-    missed, moved, losses = np.array([place for _, place in places]).T
-    return Range(_until(checked, missed, allowed), checked, missed, moved, losses)
+    missed, moved, losses = np.array([place[:3] for _, place in places]).T
+    residuals = tuple(place.residual for _, place in places)
+    return Range(_until(checked, missed, allowed), checked, missed, moved, losses, residuals)
 
 
 class _Place(NamedTuple):
@@ -102,6 +109,7 @@ class _Place(NamedTuple):
     missed: float = np.inf
     moved: float = np.inf
     loss: float = np.inf
+    residual: Outputs | None = None
 
 
 def _measured(at: Start, found: Bidiagonal, row: np.ndarray, still: Outputs, size: int) -> _Place:
@@ -109,15 +117,22 @@ def _measured(at: Start, found: Bidiagonal, row: np.ndarray, still: Outputs, siz
     if not np.abs(row).max() < FAR:
         return _Place()
     delta = found.vector(row)
-    there = at.jacobian._replace(params=_sum(at.jacobian.params, delta))
+    there = at.jacobian.moved(delta)
     shift = at.jacobian.forward(delta)
     error = difference(there.outputs(), _sum(at.outputs, shift))
     change = difference(_kernel(there, at.residual), still)
-    parts = (_sum(at.residual, shift), error, change, still)
+    residual = _sum(at.residual, shift)
+    parts = (residual, error, change, still)
     left, miss, moved, before = (float(trees.norm(part)) for part in parts)
+    # What rounding of the outputs makes of a difference is no departure from the linear.
+    miss = max(0.0, miss - ROUNDING * _epsilon(at.outputs) * float(trees.norm(at.outputs)))
     if not np.isfinite([left, miss, moved]).all():
         return _Place()
-    return _Place(_over(miss, left), _over(moved, before), left**2 / size)
+    return _Place(_over(miss, left), _over(moved, before), left**2 / size, residual)
+
+
+def _epsilon(outputs: Outputs) -> float:
+    return float(np.finfo(np.dtype(outputs[0].dtype)).eps)
 
 
 def _over(part: float, whole: float) -> float:

@@ -18,7 +18,7 @@ least what the last steps changed, and an estimate.
 
 Read: outputs and products with J at theta_0, and outputs at the linearised network's own later
 parameters, nothing else. No gradient step of the network is taken and the loss function is never
-called. Noise of batches is not in it.
+called. Noise of batches is not in the curve; `jaxid.theory.linear_noise` bounds what it adds.
 """
 
 from __future__ import annotations
@@ -28,19 +28,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxid import trees
 from jaxid.errors import InputError
 from jaxid.linalg.bidiagonal import Bidiagonal, Rule, bidiagonalised
-from jaxid.precision import float64
 from jaxid.prng import role_key
 from jaxid.problem import Problem
-from jaxid.stepping import effective_rates
-from jaxid.theory.chains import HUGE, Chain, measured_chain
+from jaxid.theory.chains import HUGE, Chain, VaryingChain
 from jaxid.theory.jacobian import Start, difference, started
+from jaxid.theory.linear_noise import Noise, batch_noise, rounding_loss
 from jaxid.theory.linear_range import FAR, MISSED, Range, coordinates, measured_range
-from jaxid.theory.thresholds import stability_limit
+from jaxid.theory.thresholds import least_limit
 from jaxid.types import Estimate, Key, Params
 
 ENTRIES, EXAMPLES = 1_600_000, 2**14
@@ -69,6 +67,8 @@ class Linearised(NamedTuple):
       sharpness: the largest curvature of the Gauss-Newton matrix at theta_0, (2 / (n m)) J^T J;
         the error is a residual bound.
       range: how far it holds for the network.
+      noise: what batches add to the loss, at most.
+      rounding: (epochs + 1,) about the loss below which the network's precision leaves nothing.
       elsewhere: (epochs + 1,) the linearised loss on as many other examples, where a subset was
         taken; the curve of the whole training set lies between it and ``curve``, on average.
         None without a subset, or where no others are left.
@@ -82,6 +82,8 @@ class Linearised(NamedTuple):
     floor: Estimate
     sharpness: Estimate
     range: Range
+    noise: Noise
+    rounding: np.ndarray
     elsewhere: np.ndarray | None
     examples: int
     method: str
@@ -90,7 +92,7 @@ class Linearised(NamedTuple):
 def linearised(
     problem: Problem,
     params: Params,
-    chain: Chain,
+    chain: Chain | VaryingChain,
     epochs: int,
     key: Key,
     *,
@@ -98,6 +100,7 @@ def linearised(
     products: int = PRODUCTS,
     tolerance: float = TOLERANCE,
     allowed: float = MISSED,
+    scales: tuple[float, ...] | None = None,
 ) -> Linearised:
     """Predict the loss at every epoch from the network at its first parameters.
 
@@ -111,6 +114,8 @@ def linearised(
       products: Golub-Kahan steps at most, each one product with J and one with J^T.
       tolerance: twice the error over the loss, at every epoch, at which steps end.
       allowed: what ``range`` may miss; infinity measures all along the run.
+      scales: factors of the leaves' rates over the chain's; None where all are alike. Sharpness
+        is of the Gauss-Newton matrix in their coordinates then.
 
     Raises:
       InputError: for another loss, targets of another shape than the outputs, no examples, or
@@ -121,7 +126,7 @@ def linearised(
     if examples is not None and examples < 1:
         raise InputError(f"examples is {examples}; give 1 or more")
     used, others = _subsets(problem, params, key, examples)
-    at = started(problem, params, used)
+    at = started(problem, params, used, scales)
     size = trees.size(at.residual)
     first = _mean_square(at.residual)
     if not np.isfinite(first):
@@ -147,6 +152,8 @@ def linearised(
         return _still(first, epochs, len(used))
     held = measured_range(at, found, chain, int(steps[-1]), problem.steps_per_epoch, allowed)
     value, residual = found.largest()
+    sharp = 2 / size * (value + residual)
+    noise = batch_noise(at, chain, held, curve, sharp, role_key(key, "predicted noise"))
     how = f"{len(floors) - 1} Golub-Kahan steps from the first residual, {len(used)} examples"
     return Linearised(
         curve=curve,
@@ -154,32 +161,31 @@ def linearised(
         converged=met,
         floor=_floor(floors, found.ended, how),
         sharpness=Estimate(2 / size * value, 2 / size * residual, _sharp(found), how),
-        range=held,
+        range=held._replace(residuals=()),
+        noise=noise,
+        rounding=rounding_loss(at, chain, steps),
         elsewhere=None if others is None else _elsewhere(at, found, chain, steps, others),
         examples=len(used),
         method=how,
     )
 
 
-def stable_share(
-    optimizer: optax.GradientTransformation, sharpness: Estimate, steps: int
-) -> Estimate:
+def stable_share(chain: Chain | VaryingChain, sharpness: Estimate) -> Estimate:
     """Effective rate times sharpness over the chain's stability limit: above 1 its first steps
     diverge on the linearised network, until the curvature falls.
 
     Args:
-      optimizer: one whose chain `measured_chain` reads; else no value, and why.
+      chain: from `measured_chain`; one that varies has no single rate, and no value.
       sharpness: `Linearised.sharpness`, or that of the Hessian at the same place.
-      steps: of the run.
     """
-    chain, why = measured_chain(optimizer, steps)
-    if chain is None or sharpness.value is None:
-        return Estimate(None, None, False, why or sharpness.method)
-    with float64():
-        weight = jnp.zeros(())
-        state = optimizer.init(weight)
-        rate = float(effective_rates(optimizer, state, weight).tree)
-        limit = stability_limit(optimizer, state, weight)
+    if isinstance(chain, VaryingChain):
+        return Estimate(None, None, False, "the optimizer's rate changes along the run")
+    if sharpness.value is None:
+        return Estimate(None, None, False, sharpness.method)
+    rate = chain.settled_rate
+    if rate is None or not rate > 0:
+        return Estimate(None, None, False, "the optimizer's momentum never settles")
+    limit = least_limit([(chain.still, chain.slope[:, 0] / rate)], "eigenvalues of its update")
     if limit.value is None:
         return limit
     unit = rate / limit.value
@@ -203,8 +209,12 @@ def _subsets(
     return np.sort(order[:count]), np.sort(others) if len(others) == count else None
 
 
-def _bounded(chain: Chain, found: Bidiagonal, size: int) -> bool:
+def _bounded(chain: Chain | VaryingChain, found: Bidiagonal, size: int) -> bool:
     """Whether the loss lies between the quadratures: gradient descent, rate times h <= 1."""
+    if isinstance(chain, VaryingChain):
+        largest = -float(chain.slope[:, 0, 0].min())
+        plain = chain.still.shape[1:] == (1, 1) and float(chain.slope.max()) <= 0
+        return plain and largest * 2.0 / size * found.largest()[0] <= 1.0
     rate = -float(chain.slope[0, 0])
     return chain.still.shape == (1, 1) and rate * 2.0 / size * found.largest()[0] <= 1.0
 
@@ -218,7 +228,7 @@ def _mean_square(residual: Params) -> float:
     return float(trees.norm(residual)) ** 2 / trees.size(residual)
 
 
-def _losses(chain: Chain, rule: Rule, steps: np.ndarray, size: int) -> np.ndarray:
+def _losses(chain: Chain | VaryingChain, rule: Rule, steps: np.ndarray, size: int) -> np.ndarray:
     with np.errstate(over="ignore"):
         values = chain.left(2.0 / size * rule.squares, steps) ** 2 @ rule.weights / size
     return np.where(values < HUGE, values, np.inf)
@@ -231,7 +241,7 @@ def _gap(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _rounding(
-    chain: Chain, found: Bidiagonal, held: Range, steps: np.ndarray, size: int
+    chain: Chain | VaryingChain, found: Bidiagonal, held: Range, steps: np.ndarray, size: int
 ) -> np.ndarray:
     """What a product with J at the checked places makes of the loss, less Gauss-Radau's rule,
     which is the same in exact arithmetic; between them interpolated."""
@@ -248,9 +258,9 @@ def _floor(floors: list[float], ended: bool, how: str) -> Estimate:
 
 
 def _elsewhere(
-    at: Start, found: Bidiagonal, chain: Chain, steps: np.ndarray, places: np.ndarray
+    at: Start, found: Bidiagonal, chain: Chain | VaryingChain, steps: np.ndarray, places: np.ndarray
 ) -> np.ndarray:
-    there = started(at.jacobian.problem, at.jacobian.params, places)
+    there = started(at.jacobian.problem, at.jacobian.params, places, at.jacobian.scales)
     losses = []
     for row in coordinates(found, chain, steps, trees.size(at.residual)):
         if not np.abs(row).max() < FAR:
@@ -272,6 +282,8 @@ def _still(first: float, epochs: int, examples: int) -> Linearised:
         floor=Estimate(first, 0.0, True, why),
         sharpness=Estimate(None, None, False, why),
         range=Range(float(epochs), none, none, none, none),
+        noise=Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 2))),
+        rounding=np.zeros(epochs + 1),
         elsewhere=None,
         examples=examples,
         method=why,

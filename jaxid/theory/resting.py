@@ -40,9 +40,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.optim.chain import ChainClass
+from jaxid.optim.rates import effective_rates, held_maps, looked_through, representative
 from jaxid.precision import float64, widened
-from jaxid.stepping import SECOND_MOMENT, at_unit_moments, effective_rates, has_moments
-from jaxid.theory.chains import linear_map
 from jaxid.theory.first_steps import settled_step
 from jaxid.types import Array, Estimate
 
@@ -115,17 +115,21 @@ def resting_loss(
     with float64():
         zero = jnp.zeros(())
         late = jax.tree.map(_late, widened(optimizer.init(zero)))
-        moments = has_moments(late)
-        state, scalar = widened(at_unit_moments(optimizer, late, zero))
-        unit = effective_rates(optimizer, state, scalar)
-        if not unit.elementwise or not float(unit.tree) > 0:
+        found, why = looked_through(optimizer, zero, late)
+        record = None if found is None else _record(optimizer, found, late)
+        if found is None or record is None:
+            return _none(why or "the optimizer gathers other than a mean of squares", scales)
+        moments = record.leaf is not None
+        maps = held_maps(found, _with_moments(late, record.leaf, jnp.ones(())))
+        units = [] if maps is None else representative(maps[0], 1)
+        if not units:
             return _none("with its second moments held the optimizer is no linear map", scales)
-        still, slope = linear_map(optimizer, state, scalar, unit.tree)
-        rates = _rates(optimizer, late) if moments else np.full(MOMENTS.size, float(unit.tree))
-        decay = _decay(optimizer, late) if moments else 0.0
+        still, answer = units[0]
+        rates = _rates(optimizer, late, record.leaf)
+        decay = record.decay
         spread = np.broadcast_to(np.asarray(noise, np.float64), len(x))
         solved = _solve(
-            x, spread, outputs, batch, still, slope[:, 0], np.log(rates), eta, moments
+            x, spread, outputs, batch, still, answer, np.log(rates), eta, moments
         )  # fmt: skip
     if solved is None or not np.isfinite(solved.excess):
         return _none("the rate is beyond the stability limit", scales)
@@ -151,34 +155,51 @@ def _late(leaf: Array) -> Array:
     return jnp.full_like(leaf, LATE) if whole else leaf
 
 
-def _is_moment(node: Any) -> bool:
-    return hasattr(node, "_fields") and SECOND_MOMENT in node._fields
+class _Record(NamedTuple):
+    """Which leaf of the state is the mean of squared gradients, None if the chain keeps nothing
+    but momenta, and its decay."""
+
+    leaf: int | None
+    decay: float
 
 
-def _with_moments(state: Any, moments: Array) -> Any:
-    def put(node: Any) -> Any:
-        return node._replace(**{SECOND_MOMENT: moments}) if _is_moment(node) else node
+def _record(
+    optimizer: optax.GradientTransformation, found: ChainClass, late: Any
+) -> _Record | None:
+    """None where it is something else than v' = d v + (1 - d) g^2, or several."""
+    kept = [k for k, own in enumerate(found.standing) if own.kind == "accumulator"]
+    if not kept:
+        return _Record(None, 0.0)
+    if len(kept) > 1 or found.program.states[kept[0]][0] != ():
+        return None
 
-    return jax.tree.map(put, state, is_leaf=_is_moment)
+    def after(v: float, gradient: float) -> float:
+        held = _with_moments(late, kept[0], jnp.asarray(v))
+        moved = optimizer.update(jnp.asarray(gradient), held, jnp.zeros(()))[1]
+        return float(jax.tree.leaves(moved)[kept[0]])
+
+    decay = after(1.0, 0.0)
+    tried = [(v, g) for v in (0.0, 1.0, 5.0) for g in (0.0, -0.5, 3.0)]
+    right = all(np.isclose(after(v, g), decay * v + (1 - decay) * g**2) for v, g in tried)
+    return _Record(kept[0], decay) if right and 0 <= decay < 1 else None
 
 
-def _rates(optimizer: optax.GradientTransformation, late: Any) -> np.ndarray:
+def _with_moments(state: Any, leaf: int | None, moments: Array) -> Any:
+    leaves, structure = jax.tree.flatten(state)
+    if leaf is not None:
+        leaves[leaf] = moments
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _rates(optimizer: optax.GradientTransformation, late: Any, leaf: int | None) -> np.ndarray:
     """r at `MOMENTS`."""
     many = jnp.zeros(MOMENTS.shape)
     fresh = jax.tree.map(
         lambda new, old: old if jnp.shape(old) == jnp.shape(new) else new,
         widened(optimizer.init(many)), late,
     )  # fmt: skip
-    state = _with_moments(fresh, jnp.asarray(MOMENTS))
+    state = _with_moments(fresh, leaf, jnp.asarray(MOMENTS))
     return np.asarray(effective_rates(optimizer, state, many).tree)
-
-
-def _decay(optimizer: optax.GradientTransformation, late: Any) -> float:
-    """d of v <- d v + ..., by an update at gradient 0."""
-    held = _with_moments(late, jnp.ones(()))
-    moved = optimizer.update(jnp.zeros(()), held, jnp.zeros(()))[1]
-    nodes = jax.tree.leaves(moved, is_leaf=_is_moment)
-    return float(next(getattr(node, SECOND_MOMENT) for node in nodes if _is_moment(node)))
 
 
 def _solve(

@@ -9,20 +9,19 @@ chain of that kind and not for a list of names:
   Adam (2 + 2 b1) / (1 - b1)                       (Cohen et al. 2022, section 2)
 
 times lambda for the rate eta as it is written down. Here the rate is the one that
-`jaxid.stepping.effective_rates` measures, the steady answer to a constant gradient: for
+`jaxid.optim.rates.effective_rates` solves for, the steady answer to a constant gradient: for
 heavy ball eta / (1 - b), so its limit is 2 (1 + b) / (1 - b).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import optax
 
-from jaxid.precision import float64, widened
-from jaxid.stepping import at_unit_moments, effective_rates
-from jaxid.theory.chains import linear_map
+from jaxid.optim.rates import held_maps, looked_through, representative
 from jaxid.types import Estimate, Params
 
 LOW, HIGH = 1e-3, 1e5
@@ -47,19 +46,30 @@ def stability_limit(
       least over the leaves where a chain treats them differently. No value for chains that
       are not elementwise, whose rate is 0, or that are stable throughout.
     """
-    how = "eigenvalues of the chain's own update on a quadratic, second moments frozen"
-    with float64():
-        state, scalars = at_unit_moments(optimizer, opt_state, params)
-        state, scalars = widened((state, scalars))
-        rates = effective_rates(optimizer, state, scalars)
-        if not rates.elementwise:
-            return Estimate(None, None, False, "the optimizer is not diagonal")
-        fixed, slope = linear_map(optimizer, state, scalars, rates.tree)
-    if not np.isfinite(fixed).all() or not slope.any():
+    how = "eigenvalues of the chain's own update on a quadratic, accumulators standing still"
+    found, why = looked_through(optimizer, params, opt_state)
+    if found is None:
+        return Estimate(None, None, False, why)
+    maps = held_maps(found, opt_state)
+    if maps is None:
+        why = "the optimizer moves parameters by others' gradients"
+        return Estimate(None, None, False, why)
+    each = [one for leaf in maps for one in representative(leaf)]
+    if not each or not all(np.isfinite(part).all() for one in each for part in one):
         return Estimate(None, None, False, "the optimizer's rate is 0 or not finite")
+    return least_limit(each, how)
+
+
+def least_limit(maps: Sequence[tuple[np.ndarray, np.ndarray]], how: str) -> Estimate:
+    """The least mu at which one of z' = (A + mu B e_1^T) z leaves the unit circle.
+
+    Args:
+      maps: (A, B), (k, k) and (k,), B over the effective rate.
+      how: they were found, for the Estimate.
+    """
 
     def outside(mu: float) -> bool:
-        return bool(np.abs(np.linalg.eigvals(fixed + mu * slope)).max() > 1 + OUTSIDE)
+        return any(_radius(still, slope, mu) > 1 + OUTSIDE for still, slope in maps)
 
     grid = np.geomspace(LOW, HIGH, GRID)
     first = next((k for k, mu in enumerate(grid) if outside(float(mu))), None)
@@ -70,3 +80,9 @@ def stability_limit(
         middle = (low + high) / 2
         low, high = (low, middle) if outside(middle) else (middle, high)
     return Estimate(low, high - low, True, how)
+
+
+def _radius(still: np.ndarray, slope: np.ndarray, mu: float) -> float:
+    moved = still.copy()
+    moved[:, 0] += mu * slope
+    return float(np.abs(np.linalg.eigvals(moved)).max())

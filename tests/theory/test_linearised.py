@@ -47,7 +47,8 @@ def full_batch(model, optimizer, x=None, **more):
 
 
 def predicted(problem, params, epochs, **more):
-    chain, why = measured_chain(problem.optimizer, epochs * problem.steps_per_epoch)
+    steps = epochs * problem.steps_per_epoch
+    chain, _, why = measured_chain(problem.optimizer, params, steps)
     assert chain is not None, why
     return linearised(problem, params, chain, epochs, KEY, **more)
 
@@ -202,7 +203,7 @@ def test_a_rate_beyond_the_limit_diverges_in_the_curve():
     for share in (0.98, 1.02):
         chained = full_batch(features(), optax.sgd(share * 2 / sharpness.value))
         found = predicted(chained, params, 4000)
-        told = stable_share(chained.optimizer, sharpness, 4000)
+        told = stable_share(measured_chain(chained.optimizer, params, 4000).chain, sharpness)
         assert told.value == pytest.approx(share, rel=1e-6) and told.converged
         assert (found.curve[-1] > found.curve[0]) == (share > 1)
     far = predicted(full_batch(features(), optax.sgd(50 / sharpness.value)), params, 4000)
@@ -211,10 +212,12 @@ def test_a_rate_beyond_the_limit_diverges_in_the_curve():
 
 def test_momentum_counts_in_the_share_and_moments_give_none():
     sharpness = Estimate(3.0, 0.0, True, "")
-    ball = stable_share(optax.sgd(0.1, momentum=0.9), sharpness, 10)
+    chain = measured_chain(optax.sgd(0.1, momentum=0.9), jnp.zeros(()), 10).chain
+    ball = stable_share(chain, sharpness)
     assert ball.value == pytest.approx(0.1 * 3.0 / 3.8, rel=1e-6)
-    none = stable_share(optax.adam(0.1), sharpness, 10)
-    assert none.value is None and "divides" in none.method
+    varying = measured_chain(optax.sgd(optax.linear_schedule(1.0, 0.1, 5)), jnp.zeros(()), 10)
+    none = stable_share(varying.chain, sharpness)
+    assert none.value is None and "changes" in none.method
 
 
 def test_a_subset_lies_between_the_whole_set_and_other_examples():
@@ -223,7 +226,7 @@ def test_a_subset_lies_between_the_whole_set_and_other_examples():
     params = problem.init(jax.random.key(2))
     whole = predicted(problem, params, 60)
     assert whole.elsewhere is None and whole.examples == 2000
-    chain, _ = measured_chain(problem.optimizer, 60)
+    chain = measured_chain(problem.optimizer, params, 60).chain
     falls = []
     for seed in range(4):
         part = linearised(problem, params, chain, 60, jax.random.key(seed), examples=64)
@@ -246,7 +249,7 @@ def test_neither_the_loss_nor_the_optimizer_is_called(monkeypatch):
         return network.apply(params, x)
 
     optimizer = optax.sgd(0.1)
-    chain, _ = measured_chain(optimizer, 10)
+    chain = measured_chain(optimizer, jnp.zeros(()), 10).chain
     problem = Problem(
         model=Model(network.init, counted), train=(inputs(), None),
         optimizer=optax.GradientTransformation(never, never), batch_size=N,
@@ -278,7 +281,7 @@ def test_no_gradient_means_nothing_moves():
 
 def test_what_has_no_linearised_prediction_says_so():
     network = identity_network(D, **NETS["tanh"])
-    chain, _ = measured_chain(optax.sgd(0.1), 10)
+    chain = measured_chain(optax.sgd(0.1), jnp.zeros(()), 10).chain
     assert chain is not None
     own = full_batch(network, optax.sgd(0.1), loss=lambda f, y: jnp.abs(f - y).mean(axis=1))
     with pytest.raises(InputError, match="only mse"):

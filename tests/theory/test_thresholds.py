@@ -10,7 +10,7 @@ import pytest
 
 from jaxid import trees
 from jaxid.precision import float64
-from jaxid.stepping import effective_rates, frozen
+from jaxid.optim.rates import effective_rates, frozen
 from jaxid.theory.thresholds import stability_limit
 
 B = 0.9

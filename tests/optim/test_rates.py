@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.stepping import effective_rates
+from jaxid.optim.rates import effective_rates
 
 PARAMS = {"a": jnp.ones((3,)), "b": jnp.full((2, 2), -2.0)}
 

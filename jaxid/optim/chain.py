@@ -1,0 +1,397 @@
+"""What kind of map an Optax chain is: proved from its update on the real parameter tree.
+
+The program of `optimizer.update` is walked (`jaxid.optim.walk`) with the state's leaves in the
+least class that explains how they move, found as a fixed point:
+
+  fixed        moves by the step count alone (counters, schedules, keys);
+  linear       a linear form of the gradients seen (momentum);
+  accumulator  anything else (second moments under whatever name, maxima, signs).
+
+Then the update is what its form says: linear in gradients and states or not, element by element
+or not, alike for all leaves or not, with or without decay of the parameters, of the loss value, of
+random numbers. The walk covers every gradient and every step; nothing is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxid.optim.forms import Form, Outside, Reason, Source, fixed, leaf, opaque
+from jaxid.optim.walk import walk
+from jaxid.types import Array, Params
+
+
+@dataclass(frozen=True)
+class Program:
+    """An update as a jaxpr, its arguments in groups.
+
+    Attributes:
+      closed: (gradients, state, parameters, loss value) -> (updates, state).
+      shapes: (shape, dtype) of every parameter's leaf.
+      states: the same of the state's leaves.
+      paths: names of the parameters' leaves.
+      structure: of the state.
+    """
+
+    closed: Any
+    shapes: tuple[tuple[tuple[int, ...], Any], ...]
+    states: tuple[tuple[tuple[int, ...], Any], ...]
+    paths: tuple[str, ...]
+    structure: Any
+
+
+class Walked(NamedTuple):
+    """Forms of one update.
+
+    Attributes:
+      updates: of every parameter's leaf.
+      states: of every leaf of the new state.
+    """
+
+    updates: tuple[Form, ...]
+    states: tuple[Form, ...]
+
+
+def _shaped(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def _like(x: Any) -> jax.ShapeDtypeStruct:
+    dtype = x.dtype if hasattr(x, "dtype") else jnp.asarray(x).dtype
+    return _shaped(tuple(np.shape(x)), dtype)
+
+
+StateKind: TypeAlias = Literal["fixed", "outside", "linear", "accumulator"]
+ORDER: tuple[StateKind, ...] = ("fixed", "outside", "linear", "accumulator")
+
+
+@dataclass(frozen=True)
+class StateLeaf:
+    """How a leaf of an optimizer's state moves.
+
+    Attributes:
+      kind: by the step count alone, by what no state holds, as a linear form of gradients, or
+        by anything else.
+      outside: what it depends on that no state holds.
+      reasons: operations that make it an accumulator.
+    """
+
+    kind: StateKind
+    outside: frozenset[Outside] = frozenset()
+    reasons: frozenset[Reason] = frozenset()
+
+    def joined(self, form: Form) -> StateLeaf:
+        """The least that explains its next value too."""
+        kind: StateKind = "accumulator"
+        if form.linear:
+            kind = "linear" if form.sources else "outside" if form.outside else "fixed"
+        return StateLeaf(
+            max(self.kind, kind, key=ORDER.index),
+            self.outside | form.outside,
+            self.reasons | form.reasons,
+        )
+
+
+@dataclass(frozen=True)
+class ChainClass:
+    """What is proved of a chain.
+
+    Attributes:
+      program: its update.
+      leaves: what each leaf of the state is.
+      linear: whether updates and linear states are linear in gradients, states and parameters.
+      elementwise: whether, besides, no element sees another one.
+      frozen: whether updates are linear and elementwise while accumulators stand still.
+      parameters: whether updates depend on the parameters (decay).
+      outside: what else updates depend on.
+      reasons: operations that bend what is not linear.
+      unknown: operations without a rule: nothing is claimed.
+      standing: what each leaf is while accumulators stand still: momentum over divided gradients
+        is linear then.
+      forms, held: of one update, without their numbers; ``held`` with accumulators standing still.
+    """
+
+    program: Program
+    leaves: tuple[StateLeaf, ...]
+    linear: bool
+    elementwise: bool
+    frozen: bool
+    parameters: bool
+    outside: frozenset[Outside]
+    reasons: tuple[Reason, ...]
+    unknown: tuple[Reason, ...]
+    standing: tuple[StateLeaf, ...]
+    forms: Walked
+    held: Walked
+
+
+def program_of(optimizer: optax.GradientTransformation, params: Params, state: Any) -> Program:
+    """Trace one update of a parameter tree.
+
+    Args:
+      optimizer: any Optax chain; it is given the loss value as training gives it.
+      params, state: its own, or their shapes.
+    """
+    extra = optax.with_extra_args_support(optimizer)
+    leaves, tree = jax.tree.flatten(params)
+    states, structure = jax.tree.flatten(state)
+    whole = jax.tree.unflatten
+
+    def update(gradients: Any, states: Any, leaves: Any, value: Any) -> Any:
+        moves, new = extra.update(
+            whole(tree, gradients), whole(structure, states), whole(tree, leaves), value=value
+        )
+        kept = jax.tree.leaves(new)
+        return jax.tree.leaves(moves), kept
+
+    given = [_like(x) for x in leaves], [_like(x) for x in states]
+    number = _shaped((), given[0][0].dtype if given[0] else jnp.float32)
+    with jax.numpy_rank_promotion("allow"):
+        closed = jax.make_jaxpr(update)(given[0], given[1], given[0], number)
+    if len(closed.jaxpr.outvars) != len(leaves) + len(states):
+        raise ValueError("the update's results are not of the tree that it was given")
+    names = tuple(
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)
+    )
+    return Program(
+        closed,
+        tuple((tuple(x.shape), x.dtype) for x in given[0]),
+        tuple((tuple(x.shape), x.dtype) for x in given[1]),
+        names,
+        structure,
+    )
+
+
+def walked(
+    program: Program,
+    leaves: Sequence[StateLeaf],
+    values: list[Any],
+    *,
+    frozen: bool = False,
+) -> Walked:
+    """Forms of an update, the state's leaves taken as of given kinds.
+
+    Args:
+      program: of the update.
+      leaves: what the state's are taken for.
+      values: of the state's leaves; used of fixed ones, and of accumulators if ``frozen``.
+      frozen: whether accumulators stand still, at ``values`` before and after the update.
+    """
+    n = len(program.shapes)
+    gradients = [leaf(Source("gradient", k), *at) for k, at in enumerate(program.shapes)]
+    parameters = [leaf(Source("parameter", k), *at) for k, at in enumerate(program.shapes)]
+    states, cuts = [], {}
+    outvars = program.closed.jaxpr.outvars[n:]
+    for k, (own, at) in enumerate(zip(leaves, program.states, strict=True)):
+        if own.kind == "linear":
+            states.append(replace(leaf(Source("state", k), *at), outside=own.outside))
+        elif own.kind == "outside":
+            states.append(Form(*at, outside=own.outside))
+        elif own.kind == "fixed" or frozen:
+            states.append(_value(values[k]))
+            if own.kind == "accumulator" and not hasattr(outvars[k], "val"):
+                cuts[outvars[k]] = states[-1]
+        else:
+            held = opaque(Source("accumulator", k), *at, own.reasons)
+            states.append(replace(held, outside=own.outside))
+    number = Form((), jnp.float32, outside=frozenset({"loss value"}))
+    args = [*gradients, *states, *parameters, number]
+    with jax.numpy_rank_promotion("allow"):
+        found = walk(program.closed.jaxpr, list(program.closed.consts), args, cuts)
+    return Walked(tuple(found[:n]), tuple(found[n:]))
+
+
+def _value(value: Any) -> Form:
+    if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.extended):
+        return Form(value.shape, value.dtype, offset=value)
+    return fixed(value)
+
+
+def classified(optimizer: optax.GradientTransformation, params: Params, state: Any) -> ChainClass:
+    """The class of a chain on a parameter tree, in no time: nothing is computed.
+
+    Args:
+      optimizer: any Optax chain.
+      params, state: its own, or their shapes.
+    """
+    program = program_of(optimizer, params, state)
+    leaves = [StateLeaf("fixed").joined(form) for form in _first(optimizer, params)]
+    while True:
+        found = _abstractly(partial(walked, program, leaves), program)
+        risen = [own.joined(form) for own, form in zip(leaves, found.states, strict=True)]
+        # Kinds only rise, so that this ends.
+        if risen == leaves:
+            break
+        leaves = risen
+    kinds = [own.kind for own in leaves]
+    tied = {k for k, kind in enumerate(kinds) if kind == "linear"}
+    forms = [*found.updates, *(found.states[k] for k in tied)]
+    standing, held = _standing(program, leaves)
+    standing_linear = {k for k, own in enumerate(standing) if own.kind == "linear"}
+    held_forms = [*held.updates, *(held.states[k] for k in standing_linear)]
+    bent = frozenset().union(*(form.reasons for form in forms)) if forms else frozenset()
+    linear = all(form.linear for form in forms)
+    outside = frozenset().union(*(form.outside for form in found.updates))
+    return ChainClass(
+        program=program,
+        leaves=tuple(leaves),
+        linear=linear,
+        elementwise=linear and all(form.elementwise for form in forms),
+        # What stands still may multiply the gradient, not take its place.
+        frozen=all(form.elementwise and form.rests for form in held_forms),
+        parameters=any(s.kind == "parameter" for form in forms for s in form.sources),
+        outside=outside,
+        reasons=tuple(sorted(r for r in bent if r.known)),
+        unknown=tuple(sorted(r for r in bent if not r.known)),
+        standing=tuple(standing),
+        forms=found,
+        held=held,
+    )
+
+
+def _standing(program: Program, leaves: list[StateLeaf]) -> tuple[list[StateLeaf], Walked]:
+    """Which leaves must stand still for the others to move linearly, and the forms then.
+
+    Momentum over divided gradients is no linear form of gradients, but it is while what divides
+    them stands still.
+    """
+
+    def forms(taken: list[StateLeaf]) -> Walked:
+        return _abstractly(partial(walked, program, taken, frozen=True), program)
+
+    moved = StateLeaf("linear")
+    taken = list(leaves)
+    for k, own in enumerate(leaves):
+        if own.kind == "accumulator":
+            tried = [moved if j == k else other for j, other in enumerate(leaves)]
+            if forms(tried).states[k].linear:
+                taken[k] = moved
+    while True:
+        found = forms(taken)
+        bent = [k for k, own in enumerate(taken) if own.kind == "linear" and
+                leaves[k].kind == "accumulator" and not found.states[k].linear]  # fmt: skip
+        if not bent:
+            break
+        for k in bent:
+            taken[k] = leaves[k]
+    # A mean of gradients that is squared (a centred second moment) stands still as well.
+    for k, own in enumerate(leaves):
+        if all(form.linear for form in found.updates):
+            break
+        if own.kind == "linear":
+            tried = [StateLeaf("accumulator") if j == k else one for j, one in enumerate(taken)]
+            other = forms(tried)
+            if sum(f.linear for f in other.updates) > sum(f.linear for f in found.updates):
+                taken, found = tried, other
+    for k, own in enumerate(leaves):
+        if own.kind == "accumulator" and taken[k].kind == "accumulator":
+            tried = [moved if j == k else one for j, one in enumerate(taken)]
+            other = forms(tried)
+            if other.states[k].linear and all(f.linear for f in other.updates):
+                taken, found = tried, other
+    return taken, found
+
+
+def _first(optimizer: optax.GradientTransformation, params: Params) -> list[Form]:
+    """Forms of the state's leaves at the start: some hold the parameters."""
+    leaves, tree = jax.tree.flatten(params)
+    shapes = [_like(x) for x in leaves]
+
+    def start(leaves: Any) -> Any:
+        return jax.tree.leaves(optimizer.init(jax.tree.unflatten(tree, leaves)))
+
+    with jax.numpy_rank_promotion("allow"):
+        closed = jax.make_jaxpr(start)(shapes)
+    sources = [leaf(Source("parameter", k), tuple(x.shape), x.dtype) for k, x in enumerate(shapes)]
+    kept: list[Form] = []
+
+    def run() -> Array:
+        kept.extend(map(_numberless, walk(closed.jaxpr, list(closed.consts), sources)))
+        return jnp.zeros(())
+
+    jax.eval_shape(run)
+    return kept
+
+
+def _numberless(form: Form) -> Form:
+    known = None if form.coefficients is None else dict.fromkeys(form.coefficients)
+    return replace(form, coefficients=known, offset=None)  # type: ignore[arg-type]
+
+
+def _abstractly(function: Callable[[list[Any]], Walked], program: Program) -> Walked:
+    """The forms without any of their numbers: what is known of structure alone."""
+    kept: list[Walked] = []
+
+    def run(values: list[Array]) -> Array:
+        found = function(values)
+        kept.append(Walked(*(tuple(map(_numberless, forms)) for forms in found)))
+        return jnp.zeros(())
+
+    jax.eval_shape(run, [_shaped(shape, dtype) for shape, dtype in program.states])
+    return kept[-1]
+
+
+def why_not_linear(found: ChainClass) -> str:
+    """Why updates are no elementwise linear map of the gradients seen; "" if they are.
+
+    The first that holds: what is said of a chain must be true of it, not only of a part.
+    """
+    if found.unknown:
+        return f"the optimizer computes {_where(found.unknown)}, which has no rule here"
+    if "loss value" in found.outside:
+        return "the optimizer's steps depend on the loss value"
+    if "random" in found.outside:
+        return "the optimizer draws random numbers"
+    gathered = [own for own in found.leaves if own.kind == "accumulator"]
+    if not found.linear and gathered and found.frozen:
+        return (
+            "the optimizer divides by what it has seen of the gradient, or multiplies by it: its "
+            f"state is no linear function of the gradients ({_where(gathered[0].reasons)})"
+        )
+    if not found.linear:
+        return f"the optimizer's update is not linear in the gradient: {_where(found.reasons)}"
+    if not found.elementwise:
+        return "the optimizer mixes elements of the gradient with others"
+    if found.parameters:
+        return "the optimizer's update depends on the parameters themselves (weight decay)"
+    return ""
+
+
+def why_not_frozen(found: ChainClass) -> str:
+    """Why updates are no elementwise linear map even while accumulators stand still; "" if they
+    are."""
+    if found.unknown:
+        return f"the optimizer computes {_where(found.unknown)}, which has no rule here"
+    if "loss value" in found.outside:
+        return "the optimizer's steps depend on the loss value"
+    if found.frozen:
+        return ""
+    moving = [k for k, own in enumerate(found.standing) if own.kind == "linear"]
+    forms = [*found.held.updates, *(found.held.states[k] for k in moving)]
+    bent = frozenset[Reason]().union(*(form.reasons for form in forms))
+    if bent:
+        return f"the optimizer's update is not linear in the gradient: {_where(bent)}"
+    if "random" in found.outside:
+        return "the optimizer draws random numbers"
+    if all(form.elementwise for form in forms):
+        return "the optimizer's steps are not the gradient times what it has gathered"
+    return "the optimizer is not diagonal: it mixes elements of the gradient with others"
+
+
+def _where(reasons: Iterable[Reason]) -> str:
+    """Operations and the functions that they stand in."""
+    kept = sorted(reasons)
+    if not kept:
+        return "by what it is multiplied with"
+    named = [reason for reason in kept if reason.place] or kept
+    place = named[0].place
+    own = [reason.operation for reason in named if reason.place == place]
+    return f"{', '.join(own)}{f' in {place}' if place else ''}"

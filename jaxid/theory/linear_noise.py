@@ -1,0 +1,180 @@
+"""What the noise of batches adds to a linearised network's loss, bounded from its own gradients.
+
+A batch's gradient is the whole one plus noise of covariance C. A chain answers noise of variance c
+in a mode of curvature h, step after step, with an error of variance V_t(h) c, V_t by the recursion
+of the chain's own maps, so that the loss gains
+
+  N(t) = 1/2 sum_h h V_t(h) c_h <= 1/2 min(tr(C) max_h h V_t(h), tr(H C) max_h V_t(h)),
+
+h between 0 and the sharpness, C changing along the run. tr(C) and tr(H C) are measured at the
+residuals that the linearised network has after 1, 2, 4, ... steps, from pairs of batches, with J at
+the first parameters; in between they are interpolated by powers. What noise does to itself through
+the residuals that it makes is not in N: where that matters N is already large beside the loss.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxid import trees
+from jaxid.theory.chains import Chain, VaryingChain
+from jaxid.theory.jacobian import Jacobian, Outputs, Start
+from jaxid.theory.linear_range import Range
+from jaxid.types import Array, Key, Params
+
+SHARE = 0.03
+"""Of the predicted loss that noise may add within its range."""
+PAIRS, GRID = 6, 96
+"""Pairs of batches at each residual; curvatures at which the answer is followed."""
+
+
+class Noise(NamedTuple):
+    """What batches add, at most.
+
+    Attributes:
+      until: epochs up to which it stays below `SHARE` of the predicted loss.
+      added: (epochs + 1,) the bound N at every epoch's end; 0 for whole batches.
+      traces: (c + 1, 2) tr(C) and tr(H C) of single examples, at the start and the checked places.
+    """
+
+    until: float
+    added: np.ndarray
+    traces: np.ndarray
+
+
+def batch_noise(
+    at: Start,
+    chain: Chain | VaryingChain,
+    held: Range,
+    curve: np.ndarray,
+    sharpness: float,
+    key: Key,
+) -> Noise:
+    """Bound what batches add to the loss of a run.
+
+    Args:
+      at: the network at its first parameters.
+      chain: the optimizer.
+      held: from `measured_range`: places and residuals.
+      curve: the linearised loss at every epoch's end.
+      sharpness: the largest curvature of the linearised loss, bounded from above.
+      key: of the batches.
+    """
+    problem, epochs = at.jacobian.problem, len(curve) - 1
+    n, batch = problem.examples, min(problem.batch_size, problem.examples)
+    places = [k for k, residual in enumerate(held.residuals) if residual is not None]
+    if batch == n or not places:
+        return Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 2)))
+    given = [(0.0, at.residual)]
+    given += [(float(held.checked[k]), held.residuals[k]) for k in places]  # type: ignore[misc]
+    # Of single examples; batches of b share it out.
+    traces = batch * np.array(
+        [
+            _traces(at.jacobian, residual, batch, jax.random.fold_in(key, k))
+            for k, (_, residual) in enumerate(given)
+        ]
+    )
+    per_epoch = problem.steps_per_epoch
+    steps = np.arange(epochs * per_epoch)
+    known = np.array([epoch * per_epoch for epoch, _ in given])
+    sizes = np.array([min(batch, n - start) for start in range(0, n, batch)])
+    shares = np.tile((n - sizes) / (max(n - 1, 1) * sizes), epochs)
+    each = shares * np.stack([_interpolated(steps, known, column) for column in traces.T])
+    h = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, GRID - 1)]) * sharpness
+    added = _added(chain, h, each, per_epoch)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(added > 0, added / curve, 0.0)
+    return Noise(_until(share, epochs), added, traces)
+
+
+def _traces(jacobian: Jacobian, residual: Outputs, batch: int, key: Key) -> list[float]:
+    """tr(C) and tr(H C) of batches drawn with replacement, without bias, at a residual."""
+    outputs, rows = jnp.concatenate(residual), jnp.concatenate(jacobian.inputs)
+    each = trees.size(residual) // outputs.shape[0]
+    found = []
+    for one in jax.random.split(key, PAIRS):
+        drawn = jax.random.randint(one, (2, batch), 0, outputs.shape[0])
+        # Half the difference of two batches has half of one batch's covariance.
+        places = drawn.reshape(-1)
+        signs = jnp.repeat(jnp.asarray([1.0, -1.0]), batch)
+        signs = signs.reshape(-1, *[1] * (outputs.ndim - 1))
+        pulled = 2.0 / (batch * each) * signs * outputs[places]
+        some = jacobian._replace(inputs=(rows[places],))
+        noise: Params = some.backward([pulled.astype(outputs.dtype)])
+        size, bent = float(trees.norm(noise)), float(trees.norm(jacobian.forward(noise)))
+        found.append([size**2 / 2, bent**2 / (outputs.shape[0] * each)])
+    mean: list[float] = np.mean(found, axis=0).tolist()
+    return mean
+
+
+def _interpolated(steps: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """By powers of the step count; as at the last place beyond it."""
+    floor = 1e-300
+    logs = np.interp(np.log1p(steps), np.log1p(known), np.log(np.maximum(values, floor)))
+    found: np.ndarray = np.exp(logs)
+    return found
+
+
+def _added(
+    chain: Chain | VaryingChain, h: np.ndarray, each: np.ndarray, per_epoch: int
+) -> np.ndarray:
+    """The bound at every epoch's end, (epochs + 1,)."""
+    k = chain.still.shape[-1]
+    # One map for every step, or the same one for all of them.
+    stills, slopes = (part.reshape(-1, k, k) for part in (chain.still, chain.slope))
+    # Noise of tr(C) and of tr(H C), each as if all of it were at every h.
+    state = np.zeros((2, h.size, k, k))
+    found = [0.0]
+    maps = stills[0] + h[:, None, None] * slopes[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(each.shape[1]):
+            if len(stills) > 1:
+                maps = stills[step] + h[:, None, None] * slopes[step]
+            b = slopes[step % len(slopes), :, 0]
+            state = maps @ state @ np.swapaxes(maps, -1, -2)
+            state = state + each[:, step, None, None, None] * np.outer(b, b)
+            if (step + 1) % per_epoch == 0:
+                first = np.max(h * state[0, :, 0, 0])
+                second = np.max(state[1, :, 0, 0])
+                bound = 0.5 * min(first, second)
+                found.append(float(bound) if np.isfinite(bound) else np.inf)
+    return np.array(found)
+
+
+def _until(share: np.ndarray, epochs: int) -> float:
+    beyond = np.flatnonzero(~(share <= SHARE))
+    if not beyond.size:
+        return float(epochs)
+    k = int(beyond[0])
+    if k == 0:
+        return 0.0
+    before, after = share[k - 1], share[k]
+    if not np.isfinite(after):
+        return float(k - 1)
+    return float(k - 1 + (SHARE - before) / (after - before))
+
+
+def rounding_loss(at: Start, chain: Chain | VaryingChain, steps: np.ndarray) -> np.ndarray:
+    """About the loss below which a run in the parameters' own precision no longer falls.
+
+    Outputs are known to eps |f|; and an update below half a unit of the last place of its
+    parameter changes nothing: in modes that take t steps that leaves eps^2 |theta|^2 t / (8 eta).
+    """
+    leaves: list[Array] = jax.tree.leaves(at.jacobian.params)
+    eps = float(np.finfo(np.dtype(leaves[0].dtype)).eps)
+    size = trees.size(at.residual)
+    outputs = float(trees.norm(at.outputs)) ** 2 / size
+    rate = _typical_rate(chain)
+    stalled = float(trees.norm(at.jacobian.params)) ** 2 / (8 * rate) if rate > 0 else 0.0
+    total: np.ndarray = eps**2 * (outputs + stalled * np.asarray(steps, np.float64))
+    return total
+
+
+def _typical_rate(chain: Chain | VaryingChain) -> float:
+    if isinstance(chain, Chain):
+        return chain.settled_rate or 0.0
+    return float(np.abs(chain.slope[:, 0, 0]).mean())
