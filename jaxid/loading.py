@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from jaxid.admission import admit
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 
@@ -33,7 +34,7 @@ def load_problem(target: str) -> Problem:
             found = found()
         if isinstance(found, Problem):
             # Inside, so that what the model or loss raises is one line too.
-            found.check_loss()
+            admit(found)
     if not isinstance(found, Problem):
         raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
     return found

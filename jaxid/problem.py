@@ -134,7 +134,11 @@ class Problem:
         return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
 
     def inputs(self, x: Array) -> Array:
-        """What the model sees: x in training units, float32."""
+        """What the model sees: x in training units, float32; integers other than uint8 as they
+        are, since they are tokens or labels."""
+        whole = jnp.issubdtype(x.dtype, jnp.integer) and x.dtype != jnp.uint8
+        if self.input_map is None and (whole or x.dtype == jnp.bool_):
+            return x
         return _mapped(self.input_map, x)
 
     def targets(self, x: Array, y: Array | None) -> Array:
@@ -236,6 +240,11 @@ def _check_arrays(name: str, part: tuple[Any, Any] | None) -> None:
     if part is None:
         return
     x, y = part
+    for what, array in (("inputs", x), ("targets", y)):
+        if array is not None and not hasattr(array, "shape"):
+            raise InputError(
+                f"{name} {what} are a {type(array).__name__}; give one array, (examples, ...)"
+            )
     if np.ndim(x) < 2 or np.shape(x)[0] < 1:
         raise InputError(
             f"{name} inputs have shape {np.shape(x)}; they need (examples, features), not empty"

@@ -16,7 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
-from jaxid.curvature.parts import Part, layer_names
+from jaxid.curvature.parts import layer_names, own_part
 from jaxid.curvature.products import MEMORY, WORK, CurvatureProduct
 from jaxid.errors import InputError
 from jaxid.linalg.eigen import EPS
@@ -83,7 +83,7 @@ def layer_blocks(
     Raises:
       InputError: if the largest block does not fit.
     """
-    parts = {name: Part((name,)) for name in layer_names(params)}
+    parts = {name: own_part(params, name) for name in layer_names(params)}
     check_dense(max(trees.size(part.take(params)) for part in parts.values()), limit)
     return {
         name: dense_matrix(dataclasses.replace(product, part=part), params, data, limit=limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
+from jaxid.admission import depends_on_batch
 from jaxid.curvature.fields import (
     Field,
     GaussNewtonField,
@@ -49,4 +50,5 @@ def curvature_product(
       >>> product = curvature_product(problem, "gauss_newton", part=Part(("layers/0",)))
       >>> product((params, (x, None)), v)
     """
-    return CurvatureProduct(FIELDS[matrix](problem), chunk, keep, part)
+    coupled = depends_on_batch(problem) or ""
+    return CurvatureProduct(FIELDS[matrix](problem), chunk, keep, part, coupled)

@@ -69,5 +69,11 @@ def layer_names(params: Params) -> list[str]:
     return list(dict.fromkeys(leaf.rpartition("/")[0] or leaf for leaf in leaf_names(params)))
 
 
+def own_part(params: Params, layer: str) -> Part:
+    """A module's own leaves, without those of the modules below it."""
+    own = [leaf for leaf in leaf_names(params) if (leaf.rpartition("/")[0] or leaf) == layer]
+    return Part(tuple(own))
+
+
 def _below(leaf: str, name: str) -> bool:
     return leaf == name or leaf.startswith(f"{name}/")

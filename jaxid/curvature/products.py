@@ -44,6 +44,8 @@ class CurvatureProduct:
       keep: whether `prepare` keeps what does not depend on v; else it is computed in each
         product, a chunk at a time.
       part: the parameters that A is about; v then has `Part.take`'s structure.
+      coupled: why examples can't be cut into chunks, since they depend on one another; "" where
+        they can.
 
     Example:
       >>> hessian = CurvatureProduct(HessianField(lambda w, x: jnp.mean((x @ w) ** 2)))
@@ -55,6 +57,7 @@ class CurvatureProduct:
     chunk: int = CHUNK
     keep: bool = True
     part: Part = EVERYTHING
+    coupled: str = ""
 
     def __call__(self, operand: tuple[Params, Any], v: Params) -> Params:
         """A v; ``operand`` is (params, data)."""
@@ -81,7 +84,8 @@ class CurvatureProduct:
             return self.part.take(moved)
 
         def total(chosen: Params) -> Params:
-            return _mean_over_chunks(field, chosen, data, self.chunk)
+            whole = jax.tree.leaves(data)[0].shape[0]
+            return _mean_over_chunks(field, chosen, data, whole if self.coupled else self.chunk)
 
         return total, self.part.take(params)
 
@@ -97,7 +101,8 @@ class CurvatureProduct:
           params, data: or trees of their shapes.
 
         Raises:
-          InputError: if a single example does not fit.
+          InputError: if a single example does not fit, or examples that depend on one another
+            don't fit together.
         """
         examples = jax.tree.leaves(data)[0].shape[0]
         each = self.bytes_per_example(params, data)
@@ -107,9 +112,18 @@ class CurvatureProduct:
                 f"one example's pass needs {WORK * each / 1e6:.3g} MB and the limit is "
                 f"{memory / 1e6:.3g} MB; allow more memory"
             )
+        if self.coupled and most < examples:
+            raise InputError(
+                f"examples depend on one another ({self.coupled}), so that all {examples:,} must "
+                f"pass at once, which needs {WORK * each * examples / 1e6:.3g} MB and the limit is "
+                f"{memory / 1e6:.3g} MB; give fewer examples, or evaluate batch norm with its "
+                "averages"
+            )
         keep = 2 * examples * each <= memory
         room = memory - examples * each if keep else memory
         chunk = max(1, min(examples, CHUNK, room // (WORK * each) if each else examples))
+        if self.coupled:
+            chunk = examples
         return replace(self, chunk=chunk, keep=keep)
 
     def bytes_per_example(self, params: Params, data: Any) -> int:

@@ -17,8 +17,9 @@ from jaxid import trees
 from jaxid.curvature.exact import Exact
 from jaxid.curvature.excess import Excess, quadratic_excess
 from jaxid.errors import InputError
+from jaxid.linalg.copies import all_copies
 from jaxid.linalg.density import Density, spectral_density
-from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs
 from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import Trace, hutchinson
 from jaxid.prng import role_key
@@ -61,9 +62,9 @@ class Effort:
 
     def products(self, order: int, *, gradient: bool) -> int:
         """How many products a survey makes, about: three fillings of the Krylov basis, which
-        is usual; the restarts allow for many more."""
+        is usual, and as many to look for copies; the restarts allow for many more."""
         wanted = sum(self.wanted(order))
-        ends = min(order, 3 * max(LEAST_BASIS, 2 * wanted + 10)) + wanted
+        ends = 2 * (min(order, 3 * max(LEAST_BASIS, 2 * wanted + 10)) + wanted)
         steps = min(self.steps, max(2, order))
         return ends + self.trace_probes + self.probes * steps + (self.steps if gradient else 0)
 
@@ -137,10 +138,11 @@ def survey(
     matvec, operand = applied, prepared(matvec, operand)
     order = trees.size(like)
     top, bottom = effort.wanted(order)
-    ends = eigenpairs(
+    ends = all_copies(
         matvec,
         operand,
         trees.random_like(role_key(key, "ends"), like),
+        role_key(key, "copies"),
         top=top,
         bottom=bottom,
         restarts=effort.restarts,

@@ -21,12 +21,13 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxid import trees
+from jaxid.admission import drawn_at
 from jaxid.curvature.exact import Exact, exact_of
 from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.null_directions import count_reasons, null_directions
 from jaxid.curvature.output_space import gauss_newton_trace, passes_cost
-from jaxid.curvature.parts import Part, layer_names
+from jaxid.curvature.parts import Part, layer_names, own_part
 from jaxid.curvature.products import EVERYTHING, MEMORY, CurvatureProduct
 from jaxid.curvature.survey import Effort, Survey, survey
 from jaxid.diagnosis.curvature_record import Arrays, Record, matrix_arrays, matrix_record
@@ -112,7 +113,7 @@ def examine_point(
         try:
             for job in jobs:
                 task.advance(0, job.name)
-                found.append(_survey(job, key, exact.get(job.name)))
+                found.append(_survey(job, key, None if job.of_layer else exact.get(job.name)))
                 if job.name == "gauss_newton":
                     traces = _exact_trace(problem, params, data, look)
                 task.advance(1 / len(jobs), job.name)
@@ -121,11 +122,14 @@ def examine_point(
                 raise
             stopped = jobs[len(found)].name if len(found) < len(jobs) else jobs[-1].name
     arrays: Arrays = {}
-    for part in found:
-        arrays |= matrix_arrays(f"{name}/{part.name}", part)
-    layers = set(layer_names(params))
-    records = [matrix_record(part, traces.get(part.name)) for part in found]
-    for part in found:
+    for part, job in zip(found, jobs, strict=False):
+        # A layer may have a matrix's name.
+        apart = "layer " if job.of_layer and part.name in NAMES else ""
+        arrays |= matrix_arrays(f"{name}/{apart}{part.name}", part)
+    # By what they are, not by their names: a layer may be called residual.
+    whole = [part for part, job in zip(found, jobs, strict=False) if not job.of_layer]
+    own = [part for part, job in zip(found, jobs, strict=False) if job.of_layer]
+    for part in whole:
         if part.name == "preconditioned" and rates is not None:
             view["top_mode"] = top_mode(rates, part.ends)
     record: Record = {
@@ -135,8 +139,8 @@ def examine_point(
         "gradient_norm": float(trees.norm(gradient)),
         "parameters": trees.size(params),
         "examples": int(data[0].shape[0]),
-        "matrices": [record for record in records if record["name"] not in layers],
-        "layers": [record for record in records if record["name"] in layers],
+        "matrices": [matrix_record(part, traces.get(part.name)) for part in whole],
+        "layers": [matrix_record(part) for part in own],
         "optimizer": view,
         "exact": {"computed": bool(exact), "reason": why},
         "null": _null(problem, params, data, exact.get("gauss_newton"), residual),
@@ -164,6 +168,14 @@ def predicted_seconds(
     return count * product + COMPILE * len(jobs) + START
 
 
+NAMES = ("hessian", "gauss_newton", "residual", "preconditioned")
+"""Of the matrices of a whole network."""
+
+
+ROUNDINGS = 1000.0
+"""Times what one unit of the last place does to the loss: what rounding inside may do."""
+
+
 class Job(NamedTuple):
     """One survey to make."""
 
@@ -173,6 +185,7 @@ class Job(NamedTuple):
     like: Params
     effort: Effort
     gradient: Params | None = None
+    of_layer: bool = False
 
 
 def _survey(job: Job, key: Key, exact: Exact | None) -> Survey:
@@ -223,8 +236,9 @@ def _jobs(
     if look.layers and len(layers) > 1:
         least = dataclasses.replace(effort, **LAYER_EFFORT)
         for layer in layers:
-            part = Part((layer,))
-            yield Job(layer, fitted("hessian", part), operand, part.take(params), least)
+            part = own_part(params, layer)
+            product = fitted("hessian", part)
+            yield Job(layer, product, operand, part.take(params), least, of_layer=True)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -245,6 +259,9 @@ def _exact(
     narrow = float32_inside(problem, params, data)
     if narrow is not None:
         return {}, narrow
+    other = precisions_differ(problem, params, data)
+    if other is not None:
+        return {}, other
     with float64():
         wide, data = widened(params), widened(data)
         gradient = np.asarray(ravel_pytree(jax.grad(problem.mean_loss)(wide, data))[0])
@@ -265,6 +282,37 @@ def float32_inside(
     with float64():
         narrow = narrowings(problem.mean_loss, widened(params), widened(data))
     return f"the network computes in float32 inside ({', '.join(narrow)})" if narrow else None
+
+
+def precisions_differ(
+    problem: Problem, params: Params, data: tuple[Array, Array | None]
+) -> str | None:
+    """Why float64's eigenvalues would be another function's than the one that is trained; None
+    where the loss is the same in both precisions, to what rounding may do.
+
+    What rounding does is seen by moving every parameter by a unit of its last place.
+    """
+    narrow = float(loss_and_gradient(problem, params, data)[0])
+    leaves, tree = jax.tree.flatten(params)
+    steps = [
+        jnp.where(jax.random.bernoulli(jax.random.key(k), shape=x.shape), x, jnp.nextafter(
+            x, jnp.full_like(x, jnp.inf)))
+        for k, x in enumerate(leaves)
+    ]  # fmt: skip
+    moved = float(loss_and_gradient(problem, jax.tree.unflatten(tree, steps), data)[0])
+    with float64():
+        wide = float(loss_and_gradient(problem, widened(params), widened(data))[0])
+    room = ROUNDINGS * (abs(moved - narrow) + float(np.finfo(np.float32).eps) * abs(narrow))
+    if abs(wide - narrow) <= room or not np.isfinite(narrow):
+        return None
+    drawn = drawn_at(problem)
+    why = "its constants depend on the precision"
+    if drawn is not None:
+        why = f"it draws random numbers{drawn}, and others in another precision"
+    return (
+        f"the loss is {narrow:.6g} in float32 and {wide:.6g} in float64: {why}, so that float64's "
+        "eigenvalues are not those of the network that is trained"
+    )
 
 
 def _null(

@@ -35,7 +35,7 @@ def matrix_record(found: Survey, trace: Estimate | None = None) -> Record:
         "trace": (trace or found.trace.trace)._asdict(),
         "trace_sampled": found.trace.trace._asdict(),
         "square": found.trace.square._asdict(),
-        "participation_rank": found.trace.participation_rank._asdict(),
+        "participation_rank": _rank(found)._asdict(),
         "stable_rank": found.stable_rank._asdict(),
         "density": None,
         "effective_kappa": None,
@@ -65,7 +65,7 @@ def matrix_record(found: Survey, trace: Estimate | None = None) -> Record:
         total = float(exact.eigenvalues.sum())
         size = exact.eigenvalues.size * exact.threshold
         record["trace"] = Estimate(total, size, True, "sum of all eigenvalues, float64")._asdict()
-        if exact.participation_rank is not None:
+        if exact.participation_rank is not None and not exact.negative:
             rank = Estimate(exact.participation_rank, 0.0, True, "all eigenvalues, float64")
             record["participation_rank"] = rank._asdict()
         record["kappa"] = exact.kappa._asdict()
@@ -87,6 +87,16 @@ def matrix_record(found: Survey, trace: Estimate | None = None) -> Record:
             else exact.effective_kappa._asdict(),
         }
     return record
+
+
+def _rank(found: Survey) -> Estimate:
+    """Of a matrix whose eigenvalues don't cancel in the trace."""
+    ends = found.ends
+    least = ends.values[-1] if ends.values.size else 0.0
+    room = ends.bounds[-1] if ends.values.size else 0.0
+    if found.exact.negative if found.exact is not None else least < -room:
+        return Estimate(None, None, False, "eigenvalues of both signs cancel in the trace")
+    return found.trace.participation_rank
 
 
 def _no_kappa(found: Survey) -> Estimate:

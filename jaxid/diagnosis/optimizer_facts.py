@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxid.optim.chain import classified
 from jaxid.precision import float64
 from jaxid.problem import Problem
 from jaxid.theory.first_steps import first_steps
@@ -30,8 +31,13 @@ def optimizer_facts(problem: Problem, layers: int | None) -> Record | None:
       layers: dense layers of the network, for rescalings of the problem; None where it is not
         known to be homogeneous.
     """
-    optimizer: optax.GradientTransformation = problem.optimizer
+    optimizer = optax.with_extra_args_support(problem.optimizer)
     try:
+        params = jax.eval_shape(problem.init, jax.random.key(0))
+        state = jax.eval_shape(optimizer.init, params)
+        if "loss value" in classified(optimizer, params, state).outside:
+            # On numbers alone there is no loss.
+            return None
         found = invariance(optimizer, layers or 1)
         first = first_steps(optimizer, 1.0, FEW)
     except (TypeError, ValueError, KeyError, AttributeError):
@@ -54,7 +60,7 @@ def optimizer_facts(problem: Problem, layers: int | None) -> Record | None:
     }
 
 
-def _forgets(optimizer: optax.GradientTransformation) -> bool:
+def _forgets(optimizer: optax.GradientTransformationExtraArgs) -> bool:
     """Whether, after large gradients and a quiet while, a faint one makes a full step."""
     with float64():
         weight = jnp.zeros(())
@@ -62,7 +68,7 @@ def _forgets(optimizer: optax.GradientTransformation) -> bool:
         gradients = jnp.concatenate([jnp.ones(QUIET), jnp.zeros(QUIET), jnp.full(1, FAINT)])
 
         def step(state: Any, gradient: jax.Array) -> tuple[Any, jax.Array]:
-            move, new = optimizer.update(gradient, state, weight)
+            move, new = optimizer.update(gradient, state, weight, value=jnp.zeros(()))
             kept = jax.tree.map(
                 lambda a, b: jnp.asarray(a).astype(jnp.asarray(b).dtype), new, state
             )

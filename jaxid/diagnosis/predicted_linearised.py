@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.admission import depends_on_batch
 from jaxid.diagnosis.statistics import sem_by_column
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
@@ -81,6 +82,11 @@ def from_linearisation(
 
 def _until(problem: Problem, found: list[Linearised], curves: np.ndarray) -> tuple[float, str]:
     """(epochs up to which the prediction is claimed, why it ends there or holds)."""
+    why = depends_on_batch(problem)
+    if why is not None and problem.batch_size < problem.examples:
+        return 0.0, (
+            f"examples depend on one another ({why}): the loss of a batch is no mean over examples"
+        )
     linear = min(one.range.until for one in found)
     noisy = min(one.noise.until for one in found)
     rounded = min(_above(one) for one in found)

@@ -105,10 +105,18 @@ def hutchinson(
     how = f"Hutchinson, {samples.size} probes of random signs"
     if not met:
         how += f": the tolerance of {tolerance:g} was not met"
-    trace, square = (
-        Estimate(float(part.mean()), _error(part), met, how) for part in (samples, squares)
-    )
+    trace, square = (_estimate(part, met, how) for part in (samples, squares))
     return Trace(trace, square, samples, squares)
+
+
+def _estimate(samples: np.ndarray, met: bool, how: str) -> Estimate:
+    """Without an error, and not converged, where the spread of the probes tells none."""
+    mean, error = float(samples.mean()), _error(samples)
+    if samples.size < LEAST:
+        return Estimate(mean, None, False, f"{how}: too few for an error")
+    if error == 0 and mean != 0:
+        return Estimate(mean, None, False, f"{how}, all alike: no error is to be had")
+    return Estimate(mean, error, met, how)
 
 
 def _error(samples: np.ndarray) -> float:

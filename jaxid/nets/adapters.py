@@ -54,6 +54,7 @@ class Model(NamedTuple):
       inspect: (params, inputs) -> Inspection, where the insides are known.
       head: the last dense layer, where there is one.
       activations: each layer's activation name, where known (() otherwise).
+      draws: whether it keeps keys to draw random numbers from, as dropout does.
     """
 
     init: Callable[[Key, Array], Params]
@@ -61,6 +62,7 @@ class Model(NamedTuple):
     inspect: Callable[[Params, Array], Inspection] | None = None
     head: Head | None = None
     activations: tuple[str, ...] = ()
+    draws: bool = False
 
 
 def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
@@ -107,6 +109,7 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         inspect,
         getattr(template, "head", None),
         tuple(getattr(template, "activation_names", ())),
+        any(isinstance(leaf, nnx.RngState) for _, leaf in nnx.to_flat_state(abstract_rest)),
     )
 
 

@@ -16,7 +16,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         return None
     point = record["points"][-1]
     layers = point["layers"]
-    shown = [m for m in layers if f"{point['name']}/{m['name']}/nodes" in arrays]
+    shown = [m for m in layers if f"{_prefix(point, m)}/nodes" in arrays]
     if not shown:
         return None
     figure = new_figure(1.6 + 0.55 * len(shown), _title(point))
@@ -24,7 +24,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.set_xscale("log")
     axes.grid(axis="y", visible=False)
     for place, found in enumerate(shown):
-        prefix = f"{point['name']}/{found['name']}"
+        prefix = _prefix(point, found)
         floor = found["density"]["blur"]
         nodes, weights = arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"]
         weights = weights / weights.shape[0]
@@ -54,6 +54,12 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 30)
     return figure
+
+
+def _prefix(point: Record, layer: Record) -> str:
+    """Where a layer's arrays are: beside the matrices', of which it may have a name."""
+    apart = "layer " if layer["name"] in {m["name"] for m in point["matrices"]} else ""
+    return f"{point['name']}/{apart}{layer['name']}"
 
 
 def _title(point: Record) -> str:

@@ -32,7 +32,8 @@ REASONS = {
 
 
 LEGEND = (
-    "rank: (tr A)^2 / |A|_F^2, the number of eigenvalues that count; near 0: share of eigenvalues "
+    "rank: (tr A)^2 / |A|_F^2, how many equal eigenvalues would have these traces, where none is "
+    "negative; near 0: share of eigenvalues "
     "that are 0 or can't be told from it; kappa: largest over smallest positive eigenvalue; kappa "
     "of 99 %: the same for the positive modes with 99 % of the loss that a quadratic model would "
     "win; ±: residual bound (largest, least) or standard error; ?: has not converged."

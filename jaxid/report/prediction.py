@@ -70,8 +70,12 @@ def _head(found: dict[str, Any]) -> list[str]:
     if share is not None:
         words = f"The rate is {number(share, 2)} of the largest stable one at the start"
         lines.append(words + (": linearised, its first steps diverge." if share > 1 else "."))
-    near = f"In range: losses to about {percent(found['within'])}, mean over many seeds"
-    verdict = near if found["in_range"] else "OUT OF RANGE"
+    near = f"losses to about {percent(found['within'])}, mean over many seeds"
+    verdict = f"In range: {near}"
+    if not found["in_range"]:
+        verdict = "OUT OF RANGE"
+        if found["until"] > 0:
+            verdict += f" from epoch {number(found['until'], 2)} on, before it {near}"
     return [*lines, f"{verdict}; {found['why']}."]
 
 
@@ -88,15 +92,22 @@ def _reach(found: dict[str, Any]) -> list[str]:
     for reach in found["reach"]:
         loss, epochs = number(reach["loss"]), reach["epochs"]
         if epochs is not None:
-            doubt = "" if epochs <= found["until"] or found["in_range"] else " (out of range)"
-            lines.append(f"a loss of {loss} needs {number(epochs)} epochs{doubt}")
+            lines.append(f"a loss of {loss} needs {number(epochs)} epochs{_doubt(found, epochs)}")
         elif "within" in reach:
-            beyond = (
-                beyond or f"a loss of {loss} and less needs more than {reach['within']:,} epochs"
-            )
+            doubt = "" if found["in_range"] else " (out of range)"
+            words = f"a loss of {loss} and less needs more than {reach['within']:,} epochs{doubt}"
+            beyond = beyond or words
         else:
-            lines.append(f"a loss of {loss} is never reached")
+            doubt = "" if found["in_range"] else " (out of range)"
+            lines.append(f"a loss of {loss} is never reached{doubt}")
     return lines if beyond is None else [*lines, beyond]
+
+
+def _doubt(found: dict[str, Any], epochs: float) -> str:
+    """Beyond what is claimed, and beyond the run, where noise of batches is left out."""
+    if epochs > len(found["curve"]) - 1:
+        return " (beyond the run, batch noise left out)"
+    return "" if found["in_range"] or epochs <= found["until"] else " (out of range)"
 
 
 def _stable(stable: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ import optax
 
 from jaxid.optim.chain import classified, why_not_linear
 from jaxid.optim.linear_optimizer import SAME, linear_runs, rates_beside
-from jaxid.precision import float64, widened
+from jaxid.precision import float64
 from jaxid.types import Params
 
 HUGE = 1e150
@@ -126,7 +126,7 @@ def measured_chain(optimizer: optax.GradientTransformation, params: Params, step
         if not jax.tree.leaves(zeros):
             return Measured(None, None, "there are no parameters")
         try:
-            state = widened(optimizer.init(zeros))
+            state = optimizer.init(zeros)
             found = classified(optimizer, zeros, state)
         except (TypeError, ValueError, KeyError, AttributeError) as wrong:
             first = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.admission import depends_on_batch
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 from jaxid.types import Array, Params
@@ -88,7 +89,9 @@ def started(
       InputError: for targets that have not the outputs' shape.
     """
     x, y = problem.train
-    parts = [places[at : at + CHUNK] for at in range(0, len(places), CHUNK)]
+    # Examples that depend on one another are not cut into chunks.
+    chunk = CHUNK if depends_on_batch(problem) is None else max(1, len(places))
+    parts = [places[at : at + chunk] for at in range(0, len(places), chunk)]
     inputs = tuple(jnp.asarray(x[part]) for part in parts)
     labels = [None if y is None else jnp.asarray(y[part]) for part in parts]
     at = Jacobian(problem, params, inputs, scales)

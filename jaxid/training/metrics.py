@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxid.admission import depends_on_batch
 from jaxid.problem import Problem
 from jaxid.types import Array, Params
 
@@ -53,10 +54,12 @@ def make_evaluate(
       chunk: examples per chunk; 2000 x 784 float32 is 6 MB a layer.
     """
     elementwise = problem.loss == "mse"
+    coupled = depends_on_batch(problem) is not None
 
     def evaluate(params: Params, x: Array, y: Array | None) -> Evaluation:
         n = x.shape[0]
-        size = min(chunk, n)
+        # Examples that depend on one another are not cut into chunks.
+        size = n if coupled else min(chunk, n)
         chunks = -(-n // size)
 
         def accumulate(totals: Evaluation, index: Array) -> tuple[Evaluation, None]:
