@@ -19,11 +19,13 @@ import optax
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
-from jaxid.tracing.independence_rules import RANDOM, Reason
-from jaxid.tracing.read import CALLS, called
+from jaxid.tracing.independence_rules import Reason
+from jaxid.tracing.read import CALLS, called, needed_equations
 from jaxid.tracing.source import line_of
 from jaxid.types import Array, Params
 
+DRAWS = {"random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform", "random_gamma"}
+"""Primitives that draw; those that only make keys don't."""
 CHUNK = 512
 """Examples of a pass that looks for numbers that are not finite."""
 
@@ -38,9 +40,9 @@ def admit(problem: Problem) -> None:
       InputError: one line: what, where, and what to do.
     """
     check_data(problem)
+    check_labels(problem)
     problem.check_loss()
     check_optimizer(problem)
-    check_labels(problem)
     check_random(problem)
     check_targets_apart(problem)
     check_finite(problem)
@@ -166,10 +168,11 @@ def drawn_at(problem: Problem) -> str | None:
     closed = jax.make_jaxpr(problem.outputs)(params, (jnp.asarray(problem.train[0][:2]), None))
 
     def search(jaxpr: Any, place: str) -> str | None:
-        for equation in jaxpr.eqns:
+        # What the outputs don't need is not run: a module that is rebuilt draws its weights.
+        for equation in needed_equations(jaxpr):
             here = line_of(equation) or place
             name = str(equation.primitive)
-            if name in RANDOM or name.startswith("random_bits") or name == "threefry2x32":
+            if name in DRAWS:
                 return f" at {here}" if here else ""
             if name in CALLS:
                 found = search(called(equation.params)[0], here)
