@@ -220,8 +220,12 @@ def coupled(problem: Problem) -> Coupling | None:
     params = jax.eval_shape(problem.init, jax.random.key(0))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), params)
     x = jnp.asarray(problem.train[0][:1])
-    with jax.numpy_rank_promotion("allow"):
-        return coupling(lambda x: problem.outputs(zeros, (x, None)), x.shape[1:], x.dtype)
+    try:
+        with jax.numpy_rank_promotion("allow"):
+            return coupling(lambda x: problem.outputs(zeros, (x, None)), x.shape[1:], x.dtype)
+    except (TypeError, ValueError):
+        # Written for one batch size: then nothing cuts its examples into chunks either.
+        return None
 
 
 @lru_cache(maxsize=32)
@@ -242,7 +246,12 @@ def depends_on_batch(problem: Problem) -> str | None:
     params = problem.init(jax.random.key(0))
     whole = problem.outputs(params, (x, None))
     half = len(x) // 2
-    if half < 1:
+    if (
+        half < 1
+        or whole.shape[:1] != x.shape[:1]
+        or len(problem.outputs(params, (x[:1], None))) > 1
+    ):
+        # One example, or outputs of one batch size whatever comes in.
         return None
     parts = [problem.outputs(params, (part, None)) for part in (x[:half], x[half:])]
     size = float(jnp.abs(whole).max())

@@ -16,7 +16,8 @@ GROUND = ("types", "trees", "errors", "precision", "prng", "provenance", "wordin
 FLOORS: tuple[tuple[str, ...], ...] = (
     GROUND,
     ("data", "nets", "linalg", "tracing"),
-    ("problem", "stepping"),
+    ("problem", "optim"),
+    ("admission",),
     ("training", "curvature", "theory", "expressivity"),
     ("experiment",),
     ("diagnosis",),
@@ -157,7 +158,7 @@ def test_an_import_from_above_is_found_wherever_it_hides(tmp_path):
 
 def test_the_root_is_above_all_that_it_shows(tmp_path):
     house = build(tmp_path, nets__mlp="from house import Problem")
-    assert faults(house) == ["nets.mlp (floor 1) imports the root (floor 8), a higher floor"]
+    assert faults(house) == ["nets.mlp (floor 1) imports the root (floor 9), a higher floor"]
 
 
 def test_packages_on_one_floor_that_import_each_other_are_found(tmp_path):
@@ -183,8 +184,8 @@ def test_a_cycle_on_the_ground_floor_is_found(tmp_path):
 
 
 def test_an_import_of_nothing_is_found(tmp_path):
-    assert faults(build(tmp_path, problem="from house import stepping")) == [
-        "problem imports stepping, which does not exist"
+    assert faults(build(tmp_path, problem="from house import optim")) == [
+        "problem imports optim, which does not exist"
     ]
 
 

@@ -4,12 +4,14 @@ A batch's gradient is the whole one plus noise of covariance C. A chain answers 
 in a mode of curvature h, step after step, with an error of variance V_t(h) c, V_t by the recursion
 of the chain's own maps, so that the loss gains
 
-  N(t) = 1/2 sum_h h V_t(h) c_h <= 1/2 min(tr(C) max_h h V_t(h), tr(H C) max_h V_t(h)),
+  N(t) = 1/2 sum_h h V_t(h) c_h.
 
-h between 0 and the sharpness, C changing along the run. tr(C) and tr(H C) are measured at the
-residuals that the linearised network has after 1, 2, 4, ... steps, from pairs of batches, with J at
-the first parameters; in between they are interpolated by powers. What noise does to itself through
-the residuals that it makes is not in N: where that matters N is already large beside the loss.
+How c lies over the curvatures is known by its moments tr(H^k C), k = 0 to 3, and N is bounded by
+the worst distribution that has them: a linear program over a grid of h from 0 to the sharpness.
+Moments are measured at the residuals that the linearised network has after 1, 2, 4, ... steps, from
+pairs of batches, with J at the first parameters; tr(C) is interpolated between them by powers, the
+others may be anything between the least and the largest seen over tr(C). What noise does to itself
+through the residuals that it makes is not in N: where that matters N is already large.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import linprog
 
 from jaxid import trees
 from jaxid.theory.chains import Chain, VaryingChain
@@ -30,6 +33,8 @@ SHARE = 0.03
 """Of the predicted loss that noise may add within its range."""
 PAIRS, GRID = 6, 96
 """Pairs of batches at each residual; curvatures at which the answer is followed."""
+ROOM = 0.1
+"""Relative room for moments: what few pairs know of them, and the grid's width."""
 
 
 class Noise(NamedTuple):
@@ -38,7 +43,7 @@ class Noise(NamedTuple):
     Attributes:
       until: epochs up to which it stays below `SHARE` of the predicted loss.
       added: (epochs + 1,) the bound N at every epoch's end; 0 for whole batches.
-      traces: (c + 1, 2) tr(C) and tr(H C) of single examples, at the start and the checked places.
+      traces: (c + 1, 4) tr(H^k C) of single examples, at the start and the checked places.
     """
 
     until: float
@@ -68,7 +73,7 @@ def batch_noise(
     n, batch = problem.examples, min(problem.batch_size, problem.examples)
     places = [k for k, residual in enumerate(held.residuals) if residual is not None]
     if batch == n or not places:
-        return Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 2)))
+        return Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 4)))
     given = [(0.0, at.residual)]
     given += [(float(held.checked[k]), held.residuals[k]) for k in places]  # type: ignore[misc]
     # Of single examples; batches of b share it out.
@@ -82,19 +87,21 @@ def batch_noise(
     steps = np.arange(epochs * per_epoch)
     known = np.array([epoch * per_epoch for epoch, _ in given])
     sizes = np.array([min(batch, n - start) for start in range(0, n, batch)])
-    shares = np.tile((n - sizes) / (max(n - 1, 1) * sizes), epochs)
-    each = shares * np.stack([_interpolated(steps, known, column) for column in traces.T])
+    # Within an epoch the largest that it is there.
+    largest = _interpolated(steps, known, traces[:, 0]).reshape(epochs, per_epoch).max(axis=1)
     h = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, GRID - 1)]) * sharpness
-    added = _added(chain, h, each, per_epoch)
+    answers = 0.5 * h * _answers(chain, h, largest * n / max(n - 1, 1), sizes)
+    added = _worst(answers, h, traces)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(added > 0, added / curve, 0.0)
     return Noise(_until(share, epochs), added, traces)
 
 
 def _traces(jacobian: Jacobian, residual: Outputs, batch: int, key: Key) -> list[float]:
-    """tr(C) and tr(H C) of batches drawn with replacement, without bias, at a residual."""
+    """tr(H^k C), k = 0 to 3, of batches drawn with replacement, without bias, at a residual."""
     outputs, rows = jnp.concatenate(residual), jnp.concatenate(jacobian.inputs)
     each = trees.size(residual) // outputs.shape[0]
+    half = 2.0 / (outputs.shape[0] * each)
     found = []
     for one in jax.random.split(key, PAIRS):
         drawn = jax.random.randint(one, (2, batch), 0, outputs.shape[0])
@@ -105,8 +112,12 @@ def _traces(jacobian: Jacobian, residual: Outputs, batch: int, key: Key) -> list
         pulled = 2.0 / (batch * each) * signs * outputs[places]
         some = jacobian._replace(inputs=(rows[places],))
         noise: Params = some.backward([pulled.astype(outputs.dtype)])
-        size, bent = float(trees.norm(noise)), float(trees.norm(jacobian.forward(noise)))
-        found.append([size**2 / 2, bent**2 / (outputs.shape[0] * each)])
+        seen = jacobian.forward(noise)
+        bent = jacobian.backward(seen)
+        again = jacobian.forward(bent)
+        sizes = [float(trees.norm(x)) ** 2 for x in (noise, seen, bent, again)]
+        powers = [1.0, half, half**2, half**3]
+        found.append([0.5 * p * size for p, size in zip(powers, sizes, strict=True)])
     mean: list[float] = np.mean(found, axis=0).tolist()
     return mean
 
@@ -119,29 +130,63 @@ def _interpolated(steps: np.ndarray, known: np.ndarray, values: np.ndarray) -> n
     return found
 
 
-def _added(
-    chain: Chain | VaryingChain, h: np.ndarray, each: np.ndarray, per_epoch: int
+def _answers(
+    chain: Chain | VaryingChain, h: np.ndarray, variances: np.ndarray, sizes: np.ndarray
 ) -> np.ndarray:
-    """The bound at every epoch's end, (epochs + 1,)."""
-    k = chain.still.shape[-1]
+    """(epochs + 1, h) V_t(h) at every epoch's end.
+
+    An epoch uses every example once: noise of its batches s and t has the covariance
+    c (1/b_s [s = t] - 1/n), so that it cancels but for what the chain answers to it in between.
+
+    Args:
+      chain, h: the maps, curvatures.
+      variances: (epochs,) c, of single examples, times n / (n - 1).
+      sizes: of an epoch's batches.
+    """
+    k, n = chain.still.shape[-1], float(sizes.sum())
     # One map for every step, or the same one for all of them.
     stills, slopes = (part.reshape(-1, k, k) for part in (chain.still, chain.slope))
-    # Noise of tr(C) and of tr(H C), each as if all of it were at every h.
-    state = np.zeros((2, h.size, k, k))
-    found = [0.0]
+    state = np.zeros((h.size, k, k))
+    found = [state[:, 0, 0].copy()]
     maps = stills[0] + h[:, None, None] * slopes[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(each.shape[1]):
-            if len(stills) > 1:
-                maps = stills[step] + h[:, None, None] * slopes[step]
-            b = slopes[step % len(slopes), :, 0]
-            state = maps @ state @ np.swapaxes(maps, -1, -2)
-            state = state + each[:, step, None, None, None] * np.outer(b, b)
-            if (step + 1) % per_epoch == 0:
-                first = np.max(h * state[0, :, 0, 0])
-                second = np.max(state[1, :, 0, 0])
-                bound = 0.5 * min(first, second)
-                found.append(float(bound) if np.isfinite(bound) else np.inf)
+        for epoch, variance in enumerate(variances):
+            own, mean = np.zeros((h.size, k, k)), np.zeros((h.size, k))
+            for place, size in enumerate(sizes):
+                step = epoch * sizes.size + place
+                if len(stills) > 1:
+                    maps = stills[step] + h[:, None, None] * slopes[step]
+                kick = slopes[step % len(slopes), :, 0]
+                turned = np.swapaxes(maps, -1, -2)
+                own = maps @ own @ turned + np.outer(kick, kick)[None] / size
+                mean = (maps @ mean[..., None])[..., 0] + kick[None]
+                state = maps @ state @ turned
+            state = state + variance * (own - mean[:, :, None] * mean[:, None, :] / n)
+            found.append(np.nan_to_num(state[:, 0, 0], nan=np.inf))
+    return np.maximum(np.array(found), 0.0)
+
+
+def _worst(answers: np.ndarray, h: np.ndarray, traces: np.ndarray) -> np.ndarray:
+    """The largest sum of answers that a distribution over h with those moments gives."""
+    ratios = traces[:, 1:] / np.where(traces[:, :1] > 0, traces[:, :1], 1.0)
+    low, high = (1 - ROOM) * ratios.min(axis=0), (1 + ROOM) * ratios.max(axis=0)
+    top = h[-1]
+    powers = np.stack([(h / top) ** k for k in (1, 2, 3)])
+    scale = top ** np.arange(1, 4)
+    limits = np.concatenate([high / scale, -low / scale])
+    found = []
+    for row in answers:
+        most = float(row.max())
+        if not np.isfinite(most) or most <= 0:
+            found.append(most if most <= 0 else np.inf)
+            continue
+        solved = linprog(
+            -row / most, A_ub=np.vstack([powers, -powers]), b_ub=limits,
+            A_eq=np.ones((1, h.size)), b_eq=[1.0], method="highs",
+        )  # fmt: skip
+        # Where the measured moments fit no distribution the answer itself bounds it.
+        worst = None if solved.fun is None else -most * float(solved.fun)
+        found.append(most if worst is None or solved.status != 0 else worst)
     return np.array(found)
 
 
