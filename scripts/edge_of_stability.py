@@ -50,9 +50,9 @@ from jaxid.curvature.matrices import curvature_product
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
+from jaxid.optim.rates import effective_rates
 from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.optim.rates import effective_rates
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.optimizers import OptimizerName, make_optimizer
 from jaxid.training.progress import Reporter, Task

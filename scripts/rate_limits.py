@@ -30,8 +30,8 @@ import optax
 from matplotlib.figure import Figure
 
 from jaxid.data.sources import load
-from jaxid.precision import float64
 from jaxid.optim.rates import effective_rates, frozen
+from jaxid.precision import float64
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.progress import Reporter
 

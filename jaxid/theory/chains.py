@@ -145,9 +145,14 @@ def measured_chain(optimizer: optax.GradientTransformation, params: Params, step
     moving = [run for run in runs if not run.unmoved]
     if not moving:
         return Measured(None, None, "no parameter moves")
+    climbs = [k for k, run in enumerate(runs) if np.any(run.slope[:, 0] > 0)]
+    if climbs:
+        # What a mask leaves out gets the gradient itself for its update.
+        why = f"the optimizer moves {found.program.paths[climbs[0]]} up its gradient, not down"
+        return Measured(None, None, why)
     factors = [rates_beside(run, moving[0]) for run in runs]
-    if any(factor is None or factor < 0 for factor in factors):
-        odd = found.program.paths[next(k for k, f in enumerate(factors) if f is None or f < 0)]
+    if any(factor is None for factor in factors):
+        odd = found.program.paths[factors.index(None)]
         why = f"the optimizer treats {odd} differently, and not by its rate alone"
         return Measured(None, None, why)
     known = tuple(factor for factor in factors if factor is not None)

@@ -113,7 +113,7 @@ OTHER = {
         optax.chain(optax.add_decayed_weights(0.1, mask=KERNELS), optax.sgd(0.1)), "weight decay",
     ),
     "nonnegative": (optax.chain(optax.sgd(0.1), optax.keep_params_nonnegative()), "not linear"),
-    "raw gradients": (optax.masked(optax.sgd(0.1), KERNELS), "differently"),
+    "raw gradients": (optax.masked(optax.sgd(0.1), KERNELS), "up its gradient"),
 }  # fmt: skip
 
 
