@@ -99,7 +99,12 @@ def test_there_are_scripts() -> None:
     assert len(SCRIPTS) >= 4 and len(BENCHES) >= 2
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=identifier)
+# Two kinds of record and figure; the others are of the long sweep.
+SHORT = ("uat_interval", "conditioning_by_depth")
+RUNS = [s if s.stem in SHORT else pytest.param(s, marks=pytest.mark.slow) for s in SCRIPTS]
+
+
+@pytest.mark.parametrize("script", RUNS, ids=identifier)
 def test_a_quick_run_writes_its_three_files_and_nothing_into_figures(
     script: Path, tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
