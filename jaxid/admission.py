@@ -30,11 +30,14 @@ CHUNK = 512
 """Examples of a pass that looks for numbers that are not finite."""
 
 
-def admit(problem: Problem) -> None:
+def admit(problem: Problem) -> list[str]:
     """Refuse what would train, or be measured, and mean nothing.
 
     Args:
       problem: as built; its first seed's parameters are drawn.
+
+    Returns:
+      What is worth saying and refuses nothing, a line each.
 
     Raises:
       InputError: one line: what, where, and what to do.
@@ -44,8 +47,52 @@ def admit(problem: Problem) -> None:
     problem.check_loss()
     check_optimizer(problem)
     check_random(problem)
+    check_repeated(problem)
     check_targets_apart(problem)
     check_finite(problem)
+    return remarks(problem)
+
+
+def remarks(problem: Problem) -> list[str]:
+    """What a person should know of a Problem that is sound."""
+    found = []
+    why = depends_on_batch(problem)
+    if why is not None:
+        found.append(
+            f"outputs for one example depend on the others of its batch ({why}): what is computed "
+            "of many examples takes all of them at once"
+        )
+    targets = problem.train[1]
+    if targets is not None and len(targets) > 1:
+        first = np.asarray(targets[:1])
+        if all(
+            np.all(np.asarray(targets[k : k + 4096]) == first) for k in range(0, len(targets), 4096)
+        ):
+            found.append("all targets are equal: a network that gives one constant solves this")
+    return found
+
+
+def check_repeated(problem: Problem) -> None:
+    """Two evaluations of the network at the same place are equal.
+
+    Raises:
+      InputError: for numbers that Python draws while the network is traced.
+    """
+    params = problem.init(jax.random.key(0))
+    x = jnp.asarray(problem.train[0][:2])
+
+    def outputs(_: int) -> np.ndarray:
+        # A function of its own each time, so that it is traced anew.
+        return np.asarray(jax.jit(lambda p, x: problem.outputs(p, (x, None)))(params, x))
+
+    with jax.numpy_rank_promotion("allow"):
+        first, second = outputs(0), outputs(1)
+    if not np.array_equal(first, second, equal_nan=True):
+        raise InputError(
+            "two evaluations of the network at the same parameters and inputs differ: it draws "
+            "numbers outside of JAX (np.random, say), of which training would keep the first; draw "
+            "them from a key, or once before"
+        )
 
 
 def check_data(problem: Problem) -> None:

@@ -16,27 +16,31 @@ from jaxid.errors import InputError
 from jaxid.problem import Problem
 
 
-def load_problem(target: str) -> Problem:
+def load_problem(target: str, tell: Callable[[str], None] = lambda line: None) -> Problem:
     """Run the file and take the Problem of that name, or call it if it makes one.
 
     Args:
       target: ``path/to/file.py:NAME``; NAME is a `Problem` or a function without arguments
         that returns one. The file's folder is importable while it runs.
+      tell: is given what is worth saying of it, a line each.
 
     Raises:
       InputError: one line, for a missing file, a name that is not there, anything that is no
         Problem, or a file that fails; the last names the line that did.
     """
     path, name = _split(target)
+    remarks: list[str] = []
     with _run(path) as names:
         found = _named(path, names, name, Problem)
         if not isinstance(found, (Problem, type)) and callable(found):
             found = found()
         if isinstance(found, Problem):
             # Inside, so that what the model or loss raises is one line too.
-            admit(found)
+            remarks = admit(found)
     if not isinstance(found, Problem):
         raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
+    for line in remarks:
+        tell(line)
     return found
 
 

@@ -76,5 +76,14 @@ def test_what_does_not_is_cut_and_gives_the_same(name):
         np.testing.assert_allclose(one, found[0], rtol=0, atol=1e-12 * np.abs(one).max())
 
 
+def test_what_refuses_nothing_is_said():
+    with jax.numpy_rank_promotion("allow"):
+        assert admit(HEALTHY["two layers"]()) == []
+        (line,) = admit(HEALTHY["batch norm in training"]())
+        assert "all of them at once" in line
+        (line,) = admit(HEALTHY["equal targets"]())
+        assert "constant" in line
+
+
 def test_an_optimizer_that_training_can_use_is_not_touched():
     admit(made(optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))))

@@ -78,7 +78,7 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         if options.checkpoint is not None:
             raise InputError(f"{own} and --checkpoint are both given; name one of them")
         refuse_flags(options, OWN_FLAGS, name)
-        problem = load_problem(own)
+        problem = load_problem(own, lambda line: notes.print(line, highlight=False))
         runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
         seeds = options.seed_list
         record = {"file": name}
