@@ -14,9 +14,10 @@ random numbers. The walk covers every gradient and every step; nothing is measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -24,9 +25,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxid.optim.forms import Form, Outside, Reason, Source, fixed, leaf, opaque
+from jaxid.optim.forms import ANY, Form, Kind, Outside, Reason, Source, fixed, leaf, opaque
 from jaxid.optim.walk import walk
-from jaxid.types import Array, Params
+from jaxid.types import Params
+
+SQUARED = 2
+"""Roles of linear leaves that are tried to stand still, at most."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,15 @@ class Program:
       shapes: (shape, dtype) of every parameter's leaf.
       states: the same of the state's leaves.
       paths: names of the parameters' leaves.
-      structure: of the state.
+      roles: for each leaf of the state a number that leaves of one kind share: one tree over the
+        parameters.
     """
 
     closed: Any
     shapes: tuple[tuple[tuple[int, ...], Any], ...]
     states: tuple[tuple[tuple[int, ...], Any], ...]
     paths: tuple[str, ...]
-    structure: Any
+    roles: tuple[int, ...]
 
 
 class Walked(NamedTuple):
@@ -69,6 +74,7 @@ def _like(x: Any) -> jax.ShapeDtypeStruct:
     return _shaped(tuple(np.shape(x)), dtype)
 
 
+GIVEN: tuple[Kind, ...] = ("gradient", "parameter")
 StateKind: TypeAlias = Literal["fixed", "outside", "linear", "accumulator"]
 ORDER: tuple[StateKind, ...] = ("fixed", "outside", "linear", "accumulator")
 
@@ -166,8 +172,20 @@ def program_of(optimizer: optax.GradientTransformation, params: Params, state: A
         tuple((tuple(x.shape), x.dtype) for x in given[0]),
         tuple((tuple(x.shape), x.dtype) for x in given[1]),
         names,
-        structure,
+        _roles(state, names),
     )
+
+
+def _roles(state: Any, names: tuple[str, ...]) -> tuple[int, ...]:
+    """By paths in the state, less the path of a parameter at their end."""
+    known: dict[str, int] = {}
+    found = []
+    for path, _ in jax.tree_util.tree_leaves_with_path(state):
+        whole = jax.tree_util.keystr(path)
+        ends = [name for name in names if name and whole.endswith(name)]
+        role = whole.removesuffix(max(ends, key=len)) if ends else whole
+        found.append(known.setdefault(role, len(known)))
+    return tuple(found)
 
 
 def walked(
@@ -176,6 +194,7 @@ def walked(
     values: list[Any],
     *,
     frozen: bool = False,
+    numbers: bool = True,
 ) -> Walked:
     """Forms of an update, the state's leaves taken as of given kinds.
 
@@ -184,19 +203,25 @@ def walked(
       leaves: what the state's are taken for.
       values: of the state's leaves; used of fixed ones, and of accumulators if ``frozen``.
       frozen: whether accumulators stand still, at ``values`` before and after the update.
+      numbers: whether coefficients are wanted.
     """
     n = len(program.shapes)
-    gradients = [leaf(Source("gradient", k), *at) for k, at in enumerate(program.shapes)]
-    parameters = [leaf(Source("parameter", k), *at) for k, at in enumerate(program.shapes)]
+    gradients = [
+        leaf(Source("gradient", k), *at, numbers=numbers) for k, at in enumerate(program.shapes)
+    ]
+    parameters = [
+        leaf(Source("parameter", k), *at, numbers=numbers) for k, at in enumerate(program.shapes)
+    ]
     states, cuts = [], {}
     outvars = program.closed.jaxpr.outvars[n:]
     for k, (own, at) in enumerate(zip(leaves, program.states, strict=True)):
         if own.kind == "linear":
-            states.append(replace(leaf(Source("state", k), *at), outside=own.outside))
+            own_leaf = leaf(Source("state", k), *at, numbers=numbers)
+            states.append(replace(own_leaf, outside=own.outside))
         elif own.kind == "outside":
             states.append(Form(*at, outside=own.outside))
         elif own.kind == "fixed" or frozen:
-            states.append(_value(values[k]))
+            states.append(_value(values[k]) if numbers else Form(*at, offset=ANY))
             if own.kind == "accumulator" and not hasattr(outvars[k], "val"):
                 cuts[outvars[k]] = states[-1]
         else:
@@ -205,7 +230,7 @@ def walked(
     number = Form((), jnp.float32, outside=frozenset({"loss value"}))
     args = [*gradients, *states, *parameters, number]
     with jax.numpy_rank_promotion("allow"):
-        found = walk(program.closed.jaxpr, list(program.closed.consts), args, cuts)
+        found = walk(program.closed.jaxpr, list(program.closed.consts), args, cuts, numbers=numbers)
     return Walked(tuple(found[:n]), tuple(found[n:]))
 
 
@@ -222,10 +247,28 @@ def classified(optimizer: optax.GradientTransformation, params: Params, state: A
       optimizer: any Optax chain.
       params, state: its own, or their shapes.
     """
+    shapes = jax.tree.map(_like, (params, state))
+    leaves, structure = jax.tree.flatten(shapes)
+    key = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    try:
+        return _classified(optimizer, structure, key, bool(jnp.zeros(()).dtype == jnp.float64))
+    except TypeError as wrong:
+        if "unhashable" not in str(wrong):
+            raise
+    return _classify(optimizer, *shapes)
+
+
+@lru_cache(maxsize=64)
+def _classified(optimizer: Any, structure: Any, leaves: Any, wide: bool) -> ChainClass:
+    """The same chain on the same shapes is looked through once."""
+    return _classify(optimizer, *jax.tree.unflatten(structure, [_shaped(*one) for one in leaves]))
+
+
+def _classify(optimizer: optax.GradientTransformation, params: Params, state: Any) -> ChainClass:
     program = program_of(optimizer, params, state)
     leaves = [StateLeaf("fixed").joined(form) for form in _first(optimizer, params)]
     while True:
-        found = _abstractly(partial(walked, program, leaves), program)
+        found = walked(program, leaves, [], numbers=False)
         risen = [own.joined(form) for own, form in zip(leaves, found.states, strict=True)]
         # Kinds only rise, so that this ends.
         if risen == leaves:
@@ -261,43 +304,70 @@ def _standing(program: Program, leaves: list[StateLeaf]) -> tuple[list[StateLeaf
     """Which leaves must stand still for the others to move linearly, and the forms then.
 
     Momentum over divided gradients is no linear form of gradients, but it is while what divides
-    them stands still.
+    them stands still; a mean of gradients that is squared, in a centred second moment, stands
+    still as well. Leaves of one role are tried together, which is a matter of time only: what is
+    claimed in the end is read off the forms of every leaf.
     """
+    moving = _roles_of(program, leaves, "linear")
+    best: tuple[int, list[StateLeaf], Walked] | None = None
+    for count in range(min(len(moving), SQUARED) + 1):
+        for roles in itertools.combinations(moving, count):
+            taken = list(leaves)
+            for role in roles:
+                taken = _with_role(program, taken, role, "accumulator")
+            taken, found = _followed(program, taken, roles)
+            good = sum(form.elementwise and form.rests for form in found.updates)
+            if best is None or good > best[0]:
+                best = good, taken, found
+            if good == len(found.updates):
+                return taken, found
+    assert best is not None
+    return best[1], best[2]
+
+
+def _followed(
+    program: Program, leaves: list[StateLeaf], held: tuple[int, ...]
+) -> tuple[list[StateLeaf], Walked]:
+    """The same with those accumulators as linear, but for the roles ``held``, that are so while
+    the others stand still."""
 
     def forms(taken: list[StateLeaf]) -> Walked:
-        return _abstractly(partial(walked, program, taken, frozen=True), program)
+        return walked(program, taken, [], frozen=True, numbers=False)
 
-    moved = StateLeaf("linear")
+    def linear(found: Walked, role: int) -> bool:
+        own = [found.states[k] for k, r in enumerate(program.roles) if r == role]
+        return all(form.linear for form in own)
+
+    gathering = _roles_of(program, leaves, "accumulator")
+    own = {k for k, leaf in enumerate(leaves) if leaf.kind == "accumulator"}
+    first = [
+        role
+        for role in gathering
+        if role not in held and linear(forms(_with_role(program, leaves, role, "linear")), role)
+    ]
     taken = list(leaves)
-    for k, own in enumerate(leaves):
-        if own.kind == "accumulator":
-            tried = [moved if j == k else other for j, other in enumerate(leaves)]
-            if forms(tried).states[k].linear:
-                taken[k] = moved
+    for role in first:
+        taken = _with_role(program, taken, role, "linear")
     while True:
         found = forms(taken)
-        bent = [k for k, own in enumerate(taken) if own.kind == "linear" and
-                leaves[k].kind == "accumulator" and not found.states[k].linear]  # fmt: skip
+        bent = [role for role in first if not linear(found, role)]
         if not bent:
-            break
-        for k in bent:
-            taken[k] = leaves[k]
-    # A mean of gradients that is squared (a centred second moment) stands still as well.
-    for k, own in enumerate(leaves):
-        if all(form.linear for form in found.updates):
-            break
-        if own.kind == "linear":
-            tried = [StateLeaf("accumulator") if j == k else one for j, one in enumerate(taken)]
-            other = forms(tried)
-            if sum(f.linear for f in other.updates) > sum(f.linear for f in found.updates):
-                taken, found = tried, other
-    for k, own in enumerate(leaves):
-        if own.kind == "accumulator" and taken[k].kind == "accumulator":
-            tried = [moved if j == k else one for j, one in enumerate(taken)]
-            other = forms(tried)
-            if other.states[k].linear and all(f.linear for f in other.updates):
-                taken, found = tried, other
-    return taken, found
+            return taken, found
+        first = [role for role in first if role not in bent]
+        for k in own:
+            if program.roles[k] in bent:
+                taken[k] = leaves[k]
+
+
+def _roles_of(program: Program, leaves: list[StateLeaf], kind: StateKind) -> list[int]:
+    return sorted({r for r, own in zip(program.roles, leaves, strict=True) if own.kind == kind})
+
+
+def _with_role(
+    program: Program, leaves: list[StateLeaf], role: int, kind: StateKind
+) -> list[StateLeaf]:
+    own = StateLeaf(kind)
+    return [own if r == role else one for r, one in zip(program.roles, leaves, strict=True)]
 
 
 def _first(optimizer: optax.GradientTransformation, params: Params) -> list[Form]:
@@ -310,33 +380,11 @@ def _first(optimizer: optax.GradientTransformation, params: Params) -> list[Form
 
     with jax.numpy_rank_promotion("allow"):
         closed = jax.make_jaxpr(start)(shapes)
-    sources = [leaf(Source("parameter", k), tuple(x.shape), x.dtype) for k, x in enumerate(shapes)]
-    kept: list[Form] = []
-
-    def run() -> Array:
-        kept.extend(map(_numberless, walk(closed.jaxpr, list(closed.consts), sources)))
-        return jnp.zeros(())
-
-    jax.eval_shape(run)
-    return kept
-
-
-def _numberless(form: Form) -> Form:
-    known = None if form.coefficients is None else dict.fromkeys(form.coefficients)
-    return replace(form, coefficients=known, offset=None)  # type: ignore[arg-type]
-
-
-def _abstractly(function: Callable[[list[Any]], Walked], program: Program) -> Walked:
-    """The forms without any of their numbers: what is known of structure alone."""
-    kept: list[Walked] = []
-
-    def run(values: list[Array]) -> Array:
-        found = function(values)
-        kept.append(Walked(*(tuple(map(_numberless, forms)) for forms in found)))
-        return jnp.zeros(())
-
-    jax.eval_shape(run, [_shaped(shape, dtype) for shape, dtype in program.states])
-    return kept[-1]
+    sources = [
+        leaf(Source("parameter", k), tuple(x.shape), x.dtype, numbers=False)
+        for k, x in enumerate(shapes)
+    ]
+    return walk(closed.jaxpr, list(closed.consts), sources, numbers=False)
 
 
 def why_not_linear(found: ChainClass) -> str:

@@ -67,8 +67,8 @@ class Form:
     sources: frozenset[Source] = frozenset()
     outside: frozenset[Outside] = frozenset()
     linear: bool = True
-    coefficients: dict[Source, Array] | None = field(default_factory=dict)
-    offset: Array | None = None
+    coefficients: dict[Source, Any] | None = field(default_factory=dict)
+    offset: Any = None
     rests: bool = False
     reasons: frozenset[Reason] = frozenset()
 
@@ -88,19 +88,31 @@ class Form:
         return int(np.prod(self.shape, dtype=int))
 
 
-def fixed(value: Any) -> Form:
-    """A known array; one number is not repeated."""
+ANY = 1.0
+"""Stands for every number where forms alone are asked for: a Python number costs nothing."""
+
+
+def fixed(value: Any, *, numbers: bool = True) -> Form:
+    """A known array; one number is not repeated.
+
+    Args:
+      value: the array.
+      numbers: whether it matters what it is; without, `ANY` stands for it.
+    """
     plain = not isinstance(value, jax.core.Tracer) and bool(np.all(np.asarray(value) == 0))
+    if not numbers:
+        dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+        return Form(tuple(np.shape(value)), dtype, offset=ANY, rests=plain)
     value = jnp.asarray(value)
     flat = value.reshape(() if value.size == 1 else -1)
     return Form(value.shape, value.dtype, offset=flat, rests=plain)
 
 
-def leaf(source: Source, shape: tuple[int, ...], dtype: Any) -> Form:
+def leaf(source: Source, shape: tuple[int, ...], dtype: Any, *, numbers: bool = True) -> Form:
     """A leaf itself."""
-    one = jnp.ones((), dtype)
-    return Form(shape, dtype, frozenset({source}), coefficients={source: one},
-                offset=jnp.zeros((), dtype), rests=True)  # fmt: skip
+    one, zero = (jnp.ones((), dtype), jnp.zeros((), dtype)) if numbers else (ANY, ANY)
+    return Form(shape, dtype, frozenset({source}), coefficients={source: one}, offset=zero,
+                rests=True)  # fmt: skip
 
 
 def opaque(source: Source, shape: tuple[int, ...], dtype: Any, reasons: frozenset[Reason]) -> Form:
@@ -139,9 +151,9 @@ def scaled(
     if factor.offset is None or form.coefficients is None:
         return joined([form], shape, dtype)
 
-    def times(c: Array | None) -> Array | None:
-        if c is None:
-            return None
+    def times(c: Any) -> Any:
+        if c is None or c is ANY:
+            return c
         with_type = jnp.asarray(factor.offset, dtype)
         return c / with_type if divide else c * with_type
 
@@ -163,8 +175,16 @@ def added(parts: list[tuple[float, Form]], shape: tuple[int, ...], dtype: Any) -
     whole = joined(forms, shape, dtype)
     if not whole.linear or any(form.coefficients is None for form in forms):
         return whole
-    coefficients: dict[Source, Array] = {}
-    offset: Array | None = jnp.zeros((), dtype)
+    coefficients: dict[Source, Any] = {}
+    if any(isinstance(form.offset, float) for form in forms):
+        known = None if any(form.offset is None for form in forms) else ANY
+        return replace(
+            whole,
+            coefficients=dict.fromkeys(whole.sources, ANY),
+            offset=known,
+            rests=all(form.rests for form in forms),
+        )
+    offset: Any = jnp.zeros((), dtype)
     for sign, form in parts:
         for source, c in (form.coefficients or {}).items():
             coefficients[source] = coefficients.get(source, jnp.zeros((), dtype)) + sign * c
@@ -173,11 +193,19 @@ def added(parts: list[tuple[float, Form]], shape: tuple[int, ...], dtype: Any) -
     return replace(whole, coefficients=coefficients, offset=offset, rests=rests)
 
 
-def chosen(which: Array, cases: list[Form], shape: tuple[int, ...], dtype: Any) -> Form:
+def chosen(which: Any, cases: list[Form], shape: tuple[int, ...], dtype: Any) -> Form:
     """cases[which], which () or (elements,) and fixed."""
     whole = joined(cases, shape, dtype)
     if not whole.linear or any(case.coefficients is None for case in cases):
         return whole
+    if isinstance(which, float):
+        known = None if any(case.offset is None for case in cases) else ANY
+        return replace(
+            whole,
+            coefficients=dict.fromkeys(whole.sources, ANY),
+            offset=known,
+            rests=all(case.rests for case in cases),
+        )
     zero = jnp.zeros((), dtype)
 
     def pick(values: list[Array]) -> Array:

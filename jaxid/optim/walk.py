@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.optim.forms import Form, Reason, added, bent, chosen, fixed, joined, scaled
+from jaxid.optim.forms import ANY, Form, Reason, added, bent, chosen, fixed, joined, scaled
 from jaxid.tracing.read import called
 
 OWN = str(Path(__file__).resolve().parents[1])
@@ -57,6 +57,8 @@ def walk(
     args: list[Form],
     cuts: Mapping[Any, Form] | None = None,
     place: str = "",
+    *,
+    numbers: bool = True,
 ) -> list[Form]:
     """The forms of a program's results.
 
@@ -66,24 +68,27 @@ def walk(
       args: forms of its arguments.
       cuts: variables whose form is given, whatever computes them.
       place: where it is called from.
+      numbers: whether coefficients are wanted; else only forms are, in no time.
     """
     cuts = dict(cuts or {})
-    found: dict[Any, Form] = {var: fixed(c) for var, c in zip(jaxpr.constvars, consts, strict=True)}
+    found: dict[Any, Form] = {
+        var: fixed(c, numbers=numbers) for var, c in zip(jaxpr.constvars, consts, strict=True)
+    }
     found |= dict(zip(jaxpr.invars, args, strict=True))
 
     def read(atom: Any) -> Form:
-        return found[atom] if not hasattr(atom, "val") else fixed(atom.val)
+        return found[atom] if not hasattr(atom, "val") else fixed(atom.val, numbers=numbers)
 
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
-        results = _equation(equation, operands, cuts, place_of(equation) or place)
+        results = _equation(equation, operands, cuts, place_of(equation) or place, numbers)
         for var, form in zip(equation.outvars, results, strict=True):
             found[var] = cuts.get(var, form)
     return [cuts.get(v, read(v)) if not hasattr(v, "val") else read(v) for v in jaxpr.outvars]
 
 
 def _equation(
-    equation: Any, operands: list[Form], cuts: Mapping[Any, Form], place: str
+    equation: Any, operands: list[Form], cuts: Mapping[Any, Form], place: str, numbers: bool
 ) -> list[Form]:
     name = str(equation.primitive)
     outs = [(tuple(var.aval.shape), var.aval.dtype) for var in equation.outvars]
@@ -94,13 +99,13 @@ def _equation(
             for own, var in zip(inner.outvars, equation.outvars, strict=True)
             if var in cuts and not hasattr(own, "val")
         }
-        return walk(inner, consts, operands, passed, place)
+        return walk(inner, consts, operands, passed, place, numbers=numbers)
     if name in RANDOM:
         return [Form(*out, outside=frozenset({"random"})) for out in outs]
     if all(form.fixed for form in operands):
-        return _evaluated(equation, operands)
+        return _evaluated(equation, operands) if numbers else _shaped(equation, operands)
     if name == "cond":
-        return _branches(equation, operands, outs, cuts, place)
+        return _branches(equation, operands, outs, cuts, place, numbers)
     if name in RULES:
         made = RULES[name](equation.params, operands, outs)
         if made is not None:
@@ -171,6 +176,15 @@ def _evaluated(equation: Any, operands: list[Form]) -> list[Form]:
     return [_fixed_as(value) for value in many]
 
 
+def _shaped(equation: Any, operands: list[Form]) -> list[Form]:
+    """Of operands that are fixed, without their values."""
+    keeps = str(equation.primitive) in UNIFORM | KEEPING and operands[0].rests
+    return [
+        Form(tuple(var.aval.shape), var.aval.dtype, offset=ANY, rests=keeps)
+        for var in equation.outvars
+    ]
+
+
 def _fixed_as(value: Any) -> Form:
     if jnp.issubdtype(value.dtype, jax.dtypes.extended):
         return Form(value.shape, value.dtype, offset=value)
@@ -178,7 +192,12 @@ def _fixed_as(value: Any) -> Form:
 
 
 def _branches(
-    equation: Any, operands: list[Form], outs: list[Any], cuts: Mapping[Any, Form], place: str
+    equation: Any,
+    operands: list[Form],
+    outs: list[Any],
+    cuts: Mapping[Any, Form],
+    place: str,
+    numbers: bool,
 ) -> list[Form]:
     """A choice between programs: by what is fixed, between their forms."""
     index, args = operands[0], operands[1:]
@@ -190,10 +209,10 @@ def _branches(
             # Where a branch hands an argument through, nothing computes it.
             if var in cuts and own not in branch.jaxpr.invars and not hasattr(own, "val")
         }
-        made.append(walk(branch.jaxpr, list(branch.consts), args, passed, place))
+        made.append(walk(branch.jaxpr, list(branch.consts), args, passed, place, numbers=numbers))
     columns = list(zip(*made, strict=True))
     if index.fixed:
-        which = jnp.asarray(index.offset, jnp.int32)
+        which = index.offset if not numbers else jnp.asarray(index.offset, jnp.int32)
         return [chosen(which, list(forms), *out) for forms, out in zip(columns, outs, strict=True)]
     reason = Reason("cond", place)
     return [
@@ -229,7 +248,8 @@ def _select(params: Any, operands: list[Form], outs: list[Any]) -> list[Form] | 
     which = operands[0]
     if not which.fixed or which.offset is None:
         return None
-    return [chosen(which.offset.astype(jnp.int32), operands[1:], *outs[0])]
+    index = which.offset if isinstance(which.offset, float) else which.offset.astype(jnp.int32)
+    return [chosen(index, operands[1:], *outs[0])]
 
 
 def _power(params: Any, operands: list[Form], outs: list[Any]) -> list[Form] | None:

@@ -84,7 +84,9 @@ LINEAR = {
         {"x": optax.sgd(0.1, 0.9), "y": optax.sgd(0.3, 0.9)}, LABELS
     ),
     "one frozen": optax.multi_transform({"x": optax.sgd(0.1), "y": optax.set_to_zero()}, LABELS),
-    "conditional": optax.conditionally_transform(optax.scale(0.5), lambda step: step > 9),
+    "conditional": optax.chain(
+        optax.conditionally_transform(optax.scale(0.5), lambda step: step > 9), optax.sgd(0.1)
+    ),
 }  # fmt: skip
 OTHER = {
     "adam": (optax.adam(0.1), "gathered|seen"),
