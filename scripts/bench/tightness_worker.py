@@ -36,16 +36,50 @@ from auto_LiRPA import (  # type: ignore[import-not-found,unused-ignore]  # noqa
     PerturbationLpNorm,
 )
 
-ACTIVATIONS = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "maximum": lambda h: torch.max(h[:, : h.shape[1] // 2], h[:, h.shape[1] // 2 :]),
-    "product": lambda h: h[:, : h.shape[1] // 2] * h[:, h.shape[1] // 2 :],
-    "exponential": lambda h: torch.exp(0.3 * h),
-    "hard_tanh": lambda h: torch.clamp(h, -1.0, 1.0),
-    "softmax": lambda h: torch.softmax(h, dim=1),
-}
+# The same for a method of torch.nn.Module that has an argument more by now.
+_members = BoundedModule._named_members
+BoundedModule._named_members = lambda self, get, prefix="", recurse=True, **_: _members(
+    self, get, prefix, recurse
+)
+
+
+class Between(torch.nn.Module):  # type: ignore[misc,unused-ignore]
+    """A layer of functions, its constants those of linear maps, which it reads: its reading of
+    slices, sums, maxima and clips is of an older ONNX."""
+
+    def __init__(self, name: str, width: int) -> None:
+        super().__init__()
+        self.name, eye = name, np.eye(width)
+        half = width // 2
+        self.first, self.second = _linear(eye[:, :half]), _linear(eye[:, half:])
+        self.apart = _linear(eye[:, :half] - eye[:, half:])
+        self.up, self.down, self.total = (
+            _linear(eye, 1.0), _linear(eye, -1.0), _linear(np.ones((width, width)))
+        )  # fmt: skip
+
+    def forward(self, h: Any) -> Any:
+        """(batch, width) -> (batch, width or half of it)."""
+        if self.name == "maximum":
+            return self.second(h) + torch.relu(self.apart(h))
+        if self.name == "product":
+            return self.first(h) * self.second(h)
+        if self.name == "exponential":
+            return torch.exp(0.3 * h)
+        if self.name == "hard_tanh":
+            return self.down(torch.relu(self.up(h))) - torch.relu(self.down(h))
+        if self.name == "softmax":
+            e = torch.exp(h)
+            return e / self.total(e)
+        return getattr(torch, self.name)(h)
+
+
+def _linear(matrix: Any, shift: float = 0.0) -> Any:
+    layer = torch.nn.Linear(*matrix.shape).double()
+    layer.weight.data = torch.tensor(matrix.T.copy())
+    layer.bias.data = torch.tensor(np.full(matrix.shape[1], shift))
+    return layer
+
+
 METHODS = {"crown": "CROWN", "alpha": "CROWN-Optimized"}
 
 
@@ -59,13 +93,15 @@ class Error(torch.nn.Module):  # type: ignore[misc,unused-ignore]
             layer = torch.nn.Linear(*kernel.shape).double()
             layer.weight.data, layer.bias.data = torch.tensor(kernel.T), torch.tensor(bias)
             self.layers.append(layer)
-        self.activation = ACTIVATIONS[activation]
+        self.between = torch.nn.ModuleList(
+            Between(activation, kernel.shape[1]) for kernel, _ in layers[:-1]
+        )
 
     def forward(self, x: Any) -> Any:
         """(batch, d) -> (batch, d)."""
         h = x
-        for layer in self.layers[:-1]:
-            h = self.activation(layer(h))
+        for layer, between in zip(self.layers[:-1], self.between, strict=True):
+            h = between(layer(h))
         return self.layers[-1](h) - x
 
 
