@@ -5,13 +5,14 @@ Claim: jaxid's certified bounds on f(x) - x, which cover their own rounding, are
 Command: python scripts/bench/tightness.py --python .venv-lirpa/bin/python
   with torch, auto_LiRPA (0.3 by pip install --no-deps) and appdirs in that Python
 Expected: jaxid's width over theirs, mean over outputs, 28 cases: CROWN 1.000 for ReLU and the
-larger of two maps, 0.76 to 0.998 for tanh and sigmoid (lines of least area in place of tangents at
-the middle), 0.82 to 0.96 for products, 1.000 and 1.001 for exp, 0.74 to 1.000 for a clip, which they
-write with two ReLUs, 0.25 to 0.87 for softmax, which they write as a quotient; optimised 0.995 to
-1.0004 for ReLU, 0.87 to 0.999 for tanh and sigmoid, 0.75 to 1.002 for the others. The loosest single
-outputs: 1.121 (a product on a small box), 1.008 (softmax), 1.006 (exp), 1.002 (ReLU). Seconds of an
-optimised call 0.00 to 0.09 beside 0.08 to 0.84. With 20 steps for both, ReLU networks of four layers
-are 3 % wider: jaxid's optimisation needs more steps, which cost less.
+larger of two maps, 0.76 to 0.998 for tanh and sigmoid (lines of least area in place of tangents
+at the middle), 0.82 to 0.96 for products, 1.000 and 1.001 for exp, 0.74 to 1.000 for a clip,
+which they write with two ReLUs, 0.25 to 0.87 for softmax, which they write as a quotient;
+optimised 0.995 to 1.0004 for ReLU, 0.87 to 0.999 for tanh and sigmoid, 0.75 to 1.002 for the
+others. The loosest single outputs: 1.121 (a product on a small box), 1.008 (softmax), 1.006
+(exp), 1.002 (ReLU). Seconds of an optimised call 0.00 to 0.09 beside 0.08 to 0.84. With 20 steps
+for both, ReLU networks of four layers are 3 % wider: jaxid's optimisation needs more steps, which
+cost less.
 Runtime: 100 seconds on 2 cores.
 
 Networks with random weights, scaled as after training, 2 to 4 layers, ReLU, tanh and sigmoid,
