@@ -69,6 +69,7 @@ def from_linearisation(
         "sharpness": found[0].sharpness._asdict(),
         "share_of_stable": worst._asdict(),
         "noise_added": np.max([one.noise.added for one in found], axis=0).tolist(),
+        "noise_drift": np.max([one.noise.drift for one in found], axis=0).tolist(),
         "examples": found[0].examples,
         "checked": {
             "epochs": found[0].range.checked.tolist(),
@@ -99,8 +100,8 @@ def _until(problem: Problem, found: list[Linearised], curves: np.ndarray) -> tup
         )
     if noisy == until:
         return until, (
-            f"after {until:.2g} epochs noise of batches may add more than {100 * SHARE:g} % to the "
-            "predicted loss"
+            f"after {until:.2g} epochs noise of batches may change the predicted loss by more than "
+            f"{100 * SHARE:g} %"
         )
     if sure == until:
         return until, f"after {until:.2g} epochs too few products with the Jacobian were made"

@@ -12,6 +12,15 @@ Moments are measured at the residuals that the linearised network has after 1, 2
 pairs of batches, with J at the first parameters; tr(C) is interpolated between them by powers, the
 others may be anything between the least and the largest seen over tr(C). What noise does to itself
 through the residuals that it makes is not in N: where that matters N is already large.
+
+Batches of an epoch that uses every example once also make the mean contract faster: the mean of the
+product of their steps is smaller than the product of the means, by eta^2 k / 2 times the variance
+of a batch's Hessian, k batches, to second order. That makes rates larger by the share
+
+  (n - b) / (n - 1) eta tau / (2 b),   tau = E|g_i|^2 / (2 L),
+
+tau the curvature of single examples as their gradients weigh it, and the loss falls by so much more
+of its logarithm: the drift.
 """
 
 from __future__ import annotations
@@ -43,11 +52,13 @@ class Noise(NamedTuple):
     Attributes:
       until: epochs up to which it stays below `SHARE` of the predicted loss.
       added: (epochs + 1,) the bound N at every epoch's end; 0 for whole batches.
+      drift: (epochs + 1,) about the share of the loss that it falls below the prediction.
       traces: (c + 1, 4) tr(H^k C) of single examples, at the start and the checked places.
     """
 
     until: float
     added: np.ndarray
+    drift: np.ndarray
     traces: np.ndarray
 
 
@@ -57,6 +68,7 @@ def batch_noise(
     held: Range,
     curve: np.ndarray,
     sharpness: float,
+    floor: float,
     key: Key,
 ) -> Noise:
     """Bound what batches add to the loss of a run.
@@ -67,13 +79,15 @@ def batch_noise(
       held: from `measured_range`: places and residuals.
       curve: the linearised loss at every epoch's end.
       sharpness: the largest curvature of the linearised loss, bounded from above.
+      floor: the least linearised loss.
       key: of the batches.
     """
     problem, epochs = at.jacobian.problem, len(curve) - 1
     n, batch = problem.examples, min(problem.batch_size, problem.examples)
     places = [k for k, residual in enumerate(held.residuals) if residual is not None]
     if batch == n or not places:
-        return Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 4)))
+        none = np.zeros(epochs + 1)
+        return Noise(float(epochs), none, none, np.zeros((0, 4)))
     given = [(0.0, at.residual)]
     given += [(float(held.checked[k]), held.residuals[k]) for k in places]  # type: ignore[misc]
     # Of single examples; batches of b share it out.
@@ -92,9 +106,36 @@ def batch_noise(
     h = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, GRID - 1)]) * sharpness
     answers = 0.5 * h * _answers(chain, h, largest * n / max(n - 1, 1), sizes)
     added = _worst(answers, h, traces)
+    shares = (n - sizes) / (max(n - 1, 1) * sizes)
+    square = [trees.norm(at.jacobian.backward(residual)) for _, residual in given]
+    # E|g_i|^2 is the trace and the whole gradient's square, 2 r / (n m) its cotangent.
+    size = trees.size(at.residual)
+    whole = np.square(np.array(square, np.float64) * 2 / size)
+    losses = np.array([trees.norm(residual) for _, residual in given], np.float64) ** 2 / size
+    tau = (traces[:, 0] + whole) / np.maximum(2 * losses, 1e-300)
+    faster = 0.5 * float(np.mean(shares)) * float(tau.max()) * _rates(chain, epochs, per_epoch)
+    drift = _drift(curve, floor, faster)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(added > 0, added / curve, 0.0)
-    return Noise(_until(share, epochs), added, traces)
+        share = np.where(added > 0, added / curve, 0.0) + drift
+    return Noise(_until(share, epochs), added, drift, traces)
+
+
+def _rates(chain: Chain | VaryingChain, epochs: int, per_epoch: int) -> np.ndarray:
+    """(epochs,) about the rate of each."""
+    if isinstance(chain, Chain):
+        return np.full(epochs, chain.settled_rate or 0.0)
+    found: np.ndarray = np.abs(chain.slope[:, 0, 0]).reshape(epochs, per_epoch).mean(axis=1)
+    return found
+
+
+def _drift(curve: np.ndarray, floor: float, faster: np.ndarray) -> np.ndarray:
+    """(epochs + 1,) what larger rates make of the loss, over it."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        excess = np.maximum(curve - floor, 1e-12 * curve)
+        fallen = np.maximum(np.log(excess[:-1] / excess[1:]), 0.0)
+        more = np.concatenate([[0.0], np.cumsum(faster * np.nan_to_num(fallen, nan=0.0))])
+        found: np.ndarray = np.nan_to_num(more * excess / curve, nan=np.inf)
+    return found
 
 
 def _traces(jacobian: Jacobian, residual: Outputs, batch: int, key: Key) -> list[float]:

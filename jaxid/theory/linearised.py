@@ -153,7 +153,8 @@ def linearised(
     held = measured_range(at, found, chain, int(steps[-1]), problem.steps_per_epoch, allowed)
     value, residual = found.largest()
     sharp = 2 / size * (value + residual)
-    noise = batch_noise(at, chain, held, curve, sharp, role_key(key, "predicted noise"))
+    least = found.remainder / size
+    noise = batch_noise(at, chain, held, curve, sharp, least, role_key(key, "predicted noise"))
     how = f"{len(floors) - 1} Golub-Kahan steps from the first residual, {len(used)} examples"
     return Linearised(
         curve=curve,
@@ -282,7 +283,7 @@ def _still(first: float, epochs: int, examples: int) -> Linearised:
         floor=Estimate(first, 0.0, True, why),
         sharpness=Estimate(None, None, False, why),
         range=Range(float(epochs), none, none, none, none),
-        noise=Noise(float(epochs), np.zeros(epochs + 1), np.zeros((0, 2))),
+        noise=Noise(float(epochs), np.zeros(epochs + 1), np.zeros(epochs + 1), np.zeros((0, 4))),
         rounding=np.zeros(epochs + 1),
         elsewhere=None,
         examples=examples,
