@@ -43,6 +43,7 @@ def admit(problem: Problem) -> list[str]:
       InputError: one line: what, where, and what to do.
     """
     check_data(problem)
+    check_test(problem)
     check_labels(problem)
     problem.check_loss()
     check_optimizer(problem)
@@ -142,9 +143,13 @@ def check_optimizer(problem: Problem) -> None:
         state = extra.init(params)
         return extra.update(params, state, params, value=value)
 
+    def start(params: Params) -> Any:
+        return extra.init(params)
+
     try:
         with jax.numpy_rank_promotion("allow"):
-            moves, _ = jax.eval_shape(step, params, number)
+            moves, state = jax.eval_shape(step, params, number)
+            before = jax.eval_shape(start, params)
     except Exception as wrong:  # noqa: BLE001 - whatever a user's optimizer raises
         message = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
         raise InputError(
@@ -154,6 +159,50 @@ def check_optimizer(problem: Problem) -> None:
     given, made = (str(jax.tree.structure(tree)) for tree in (params, moves))
     if made != given:
         raise InputError("the optimizer's updates have another structure than the parameters")
+    for what, old, new in (("updates", params, moves), ("state", before, state)):
+        kinds = [
+            [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (old, new)
+        ]
+        if what == "updates":
+            # Float types may differ: they are cast.
+            kinds = [[(s, jnp.issubdtype(d, jnp.inexact)) for s, d in kind] for kind in kinds]
+        if kinds[0] != kinds[1]:
+            than = "the parameters" if what == "updates" else "before the step"
+            raise InputError(
+                f"the optimizer's {what} have other shapes or types than {than}; give them the same"
+            )
+    _check_step(problem)
+
+
+def _check_step(problem: Problem) -> None:
+    """A first step of small gradients is finite."""
+    extra = optax.with_extra_args_support(problem.optimizer)
+    params = problem.init(jax.random.key(0))
+    gradient = jax.tree.map(lambda p: jnp.full_like(p, 1e-3), params)
+    with jax.numpy_rank_promotion("allow"):
+        moves, _ = jax.jit(extra.update)(gradient, extra.init(params), params, value=jnp.ones(()))
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(moves)):
+        raise InputError(
+            "the optimizer's first step is not finite for gradients of 0.001: is its rate?"
+        )
+
+
+def check_test(problem: Problem) -> None:
+    """The test set has the training set's shapes.
+
+    Raises:
+      InputError: what it has instead.
+    """
+    if problem.test is None:
+        return
+    for what, own, other in zip(("inputs", "targets"), problem.train, problem.test, strict=True):
+        if own is None or other is None:
+            continue
+        if np.shape(own)[1:] != np.shape(other)[1:]:
+            raise InputError(
+                f"test {what} have shape {np.shape(other)} and the training set's "
+                f"{np.shape(own)}; give both the same"
+            )
 
 
 def check_labels(problem: Problem) -> None:
@@ -221,13 +270,24 @@ def drawn_at(problem: Problem) -> str | None:
             name = str(equation.primitive)
             if name in DRAWS:
                 return f" at {here}" if here else ""
-            if name in CALLS:
-                found = search(called(equation.params)[0], here)
+            for inner in _inside(equation):
+                found = search(inner, here)
                 if found is not None:
                     return found
         return None
 
     return search(closed.jaxpr, "")
+
+
+def _inside(equation: Any) -> list[Any]:
+    """The programs that an equation runs: calls, loops, branches."""
+    found = []
+    for value in equation.params.values():
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            jaxpr = getattr(one, "jaxpr", one)
+            if hasattr(jaxpr, "eqns"):
+                found.append(jaxpr)
+    return found
 
 
 def check_targets_apart(problem: Problem) -> None:
@@ -251,13 +311,23 @@ def check_targets_apart(problem: Problem) -> None:
         return problem.loss_fn(f.astype(outputs.dtype), t.astype(targets.dtype))
 
     found = coupling(loss, (sum(sizes),))
-    if found is not None and found.reason in (Reason.MIXED, Reason.PLACE, Reason.SIZE):
+    if found is not None and (found.reason is not Reason.UNKNOWN or _together(loss, sum(sizes))):
         where = f" at {line_of(found.equation)}" if found.equation is not None else ""
         raise InputError(
             f"the loss of one example depends on others{where} ({found.reason.value}): outputs "
             f"have shape {('batch', *shapes[0])} and targets {('batch', *shapes[1])}; give both "
             "the same shape, y[:, None] say"
         )
+
+
+def _together(loss: Any, size: int) -> bool:
+    """Whether losses of a batch differ from those of its halves, at random outputs and targets."""
+    both = jax.random.uniform(jax.random.key(0), (8, size), minval=0.5, maxval=1.5)
+    try:
+        whole, parts = loss(both), [loss(both[:4]), loss(both[4:])]
+    except Exception:  # noqa: BLE001 - targets of another kind than such numbers
+        return False
+    return not bool(jnp.allclose(whole, jnp.concatenate(parts), rtol=1e-4))
 
 
 @lru_cache(maxsize=32)
@@ -285,8 +355,9 @@ def depends_on_batch(problem: Problem) -> str | None:
     found = coupled(problem)
     if found is None:
         return None
-    where = f" at {line_of(found.equation)}" if found.equation is not None else ""
-    words = f"{found.primitive or 'an operation'}{where}: {found.reason.value}"
+    line = line_of(found.equation) if found.equation is not None else ""
+    words = f"{found.primitive or 'an operation'}{f' at {line}' if line else ''}: "
+    words += found.reason.value
     if found.reason is not Reason.UNKNOWN:
         return words
     x = jnp.asarray(problem.train[0][:64])
@@ -313,6 +384,14 @@ def check_finite(problem: Problem) -> None:
       InputError: which examples, and the operation that makes the first number that is not.
     """
     params = problem.init(jax.random.key(0))
+    whole_numbers = [
+        name for name, leaf in _named(params) if not jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+    if whole_numbers:
+        raise InputError(
+            f"the parameter {whole_numbers[0]} is of integers, which have no gradient; keep it out "
+            "of the parameters"
+        )
     bad = [
         name
         for name, leaf in _named(params)

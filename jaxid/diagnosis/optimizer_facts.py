@@ -35,8 +35,10 @@ def optimizer_facts(problem: Problem, layers: int | None) -> Record | None:
     try:
         params = jax.eval_shape(problem.init, jax.random.key(0))
         state = jax.eval_shape(optimizer.init, params)
-        if "loss value" in classified(optimizer, params, state).outside:
-            # On numbers alone there is no loss.
+        known = classified(optimizer, params, state)
+        if known.outside or not (known.elementwise or known.frozen):
+            # On numbers alone there is no loss, and one number is not what a norm is of; where
+            # steps are cut off they are another function of the gradient at every size.
             return None
         found = invariance(optimizer, layers or 1)
         first = first_steps(optimizer, 1.0, FEW)

@@ -93,6 +93,12 @@ def _until(problem: Problem, found: list[Linearised], curves: np.ndarray) -> tup
     rounded = min(_above(one) for one in found)
     sure = min(_known(one) for one in found)
     until = min(linear, noisy, rounded, sure)
+    if until * problem.steps_per_epoch < 1:
+        # Not even one step.
+        linear, noisy, rounded, sure = (
+            0.0 if one == until else one for one in (linear, noisy, rounded, sure)
+        )
+        until = 0.0
     if until >= problem.epochs:
         most = max(float(one.range.missed[-1]) if one.range.missed.size else 0.0 for one in found)
         return until, (

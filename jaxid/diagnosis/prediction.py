@@ -73,7 +73,8 @@ def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | Non
     if measured.chain is not None:
         return "linearised", ""
     return None, (
-        f"{measured.why}; this network is predicted where updates are linear in the gradient only"
+        f"{measured.why}; this network is predicted only where each parameter moves linearly with "
+        "its own gradient"
     )
 
 

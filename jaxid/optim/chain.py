@@ -122,6 +122,7 @@ class ChainClass:
       unknown: operations without a rule: nothing is claimed.
       standing: what each leaf is while accumulators stand still: momentum over divided gradients
         is linear then.
+      starts: for each leaf of the state whether it starts from the parameters.
       forms, held: of one update, without their numbers; ``held`` with accumulators standing still.
     """
 
@@ -135,6 +136,7 @@ class ChainClass:
     reasons: tuple[Reason, ...]
     unknown: tuple[Reason, ...]
     standing: tuple[StateLeaf, ...]
+    starts: tuple[bool, ...]
     forms: Walked
     held: Walked
 
@@ -266,7 +268,8 @@ def _classified(optimizer: Any, structure: Any, leaves: Any, wide: bool) -> Chai
 
 def _classify(optimizer: optax.GradientTransformation, params: Params, state: Any) -> ChainClass:
     program = program_of(optimizer, params, state)
-    leaves = [StateLeaf("fixed").joined(form) for form in _first(optimizer, params)]
+    first = _first(optimizer, params)
+    leaves = [StateLeaf("fixed").joined(form) for form in first]
     while True:
         found = walked(program, leaves, [], numbers=False)
         risen = [own.joined(form) for own, form in zip(leaves, found.states, strict=True)]
@@ -274,12 +277,9 @@ def _classify(optimizer: optax.GradientTransformation, params: Params, state: An
         if risen == leaves:
             break
         leaves = risen
-    kinds = [own.kind for own in leaves]
-    tied = {k for k, kind in enumerate(kinds) if kind == "linear"}
-    forms = [*found.updates, *(found.states[k] for k in tied)]
+    forms = [*found.updates, *_read_by(found, leaves)]
     standing, held = _standing(program, leaves)
-    standing_linear = {k for k, own in enumerate(standing) if own.kind == "linear"}
-    held_forms = [*held.updates, *(held.states[k] for k in standing_linear)]
+    held_forms = [*held.updates, *_read_by(held, standing)]
     bent = frozenset().union(*(form.reasons for form in forms)) if forms else frozenset()
     linear = all(form.linear for form in forms)
     outside = frozenset().union(*(form.outside for form in found.updates))
@@ -295,9 +295,21 @@ def _classify(optimizer: optax.GradientTransformation, params: Params, state: An
         reasons=tuple(sorted(r for r in bent if r.known)),
         unknown=tuple(sorted(r for r in bent if not r.known)),
         standing=tuple(standing),
+        starts=tuple(bool(form.sources) for form in first),
         forms=found,
         held=held,
     )
+
+
+def _read_by(found: Walked, leaves: Sequence[StateLeaf]) -> list[Form]:
+    """The linear states that updates are computed from, in steps to come too: a mean that is only
+    kept for show does not count."""
+    reached: set[int] = set()
+    more = {s.leaf for form in found.updates for s in form.sources if s.kind == "state"}
+    while more - reached:
+        reached |= more
+        more = {s.leaf for k in reached for s in found.states[k].sources if s.kind == "state"}
+    return [found.states[k] for k in sorted(reached) if leaves[k].kind == "linear"]
 
 
 def _standing(program: Program, leaves: list[StateLeaf]) -> tuple[list[StateLeaf], Walked]:
@@ -401,15 +413,13 @@ def why_not_linear(found: ChainClass) -> str:
     gathered = [own for own in found.leaves if own.kind == "accumulator"]
     if not found.linear and gathered and found.frozen:
         return (
-            "the optimizer divides by what it has seen of the gradient, or multiplies by it: its "
-            f"state is no linear function of the gradients ({_where(gathered[0].reasons)})"
+            "the optimizer's steps depend on what it has seen of the gradient, of which its state "
+            f"is no linear function ({_where(gathered[0].reasons)})"
         )
     if not found.linear:
         return f"the optimizer's update is not linear in the gradient: {_where(found.reasons)}"
     if not found.elementwise:
         return "the optimizer mixes elements of the gradient with others"
-    if found.parameters:
-        return "the optimizer's update depends on the parameters themselves (weight decay)"
     return ""
 
 

@@ -99,6 +99,9 @@ def fixed(value: Any, *, numbers: bool = True) -> Form:
       value: the array.
       numbers: whether it matters what it is; without, `ANY` stands for it.
     """
+    if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.extended):
+        # Keys.
+        return Form(value.shape, value.dtype, offset=value if numbers else ANY)
     plain = not isinstance(value, jax.core.Tracer) and bool(np.all(np.asarray(value) == 0))
     if not numbers:
         dtype = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype

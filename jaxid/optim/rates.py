@@ -25,10 +25,13 @@ import optax
 from jaxid.optim.chain import ChainClass, Walked, classified, walked, why_not_frozen
 from jaxid.optim.forms import Form, Source
 from jaxid.optim.linear_optimizer import components
+from jaxid.optim.walk import full
 from jaxid.types import Array, Params
 
+STEPS = 6
+"""Steps over which a rate is looked at."""
 SINGULAR = 1e-7
-"""|1 - eigenvalue of M| below which momentum never settles, in float32."""
+"""How far below 1 the size of momentum's factors must be for it to settle, in float32."""
 
 
 class Maps(NamedTuple):
@@ -86,6 +89,8 @@ def effective_rates(
     maps = held_maps(found, opt_state)
     if maps is None:
         return Rates(none, False, "the optimizer moves parameters by others' gradients")
+    if _hops(found, opt_state, maps):
+        return Rates(none, False, "the optimizer's rate is another one at every step")
     tree = jax.tree.structure(params)
     leaves, settles = [], True
     for leaf, one in zip(jax.tree.leaves(params), maps, strict=True):
@@ -106,7 +111,7 @@ def looked_through(
     or (None, why there is none)."""
     try:
         found = classified(optimizer, params, opt_state)
-    except (TypeError, ValueError, KeyError, AttributeError) as wrong:
+    except Exception as wrong:  # noqa: BLE001 - whatever a user's optimizer raises
         words = str(wrong).splitlines()
         return None, f"the optimizer's update is not to be had: {words[0] if words else wrong}"
     why = why_not_frozen(found)
@@ -126,6 +131,39 @@ def held_maps(found: ChainClass, opt_state: Any) -> list[Maps] | None:
         return [_map(forms, group) for group in groups]
 
     return run(values)
+
+
+def _hops(found: ChainClass, opt_state: Any, maps: list[Maps]) -> bool:
+    """Whether updates are made every few steps only."""
+    moving = [k for k, own in enumerate(found.standing) if own.kind == "fixed"]
+    if not moving:
+        return False
+
+    @jax.jit
+    def on(values: list[Any]) -> tuple[list[Any], list[Array]]:
+        forms = walked(found.program, found.standing, values, frozen=True)
+        after = list(values)
+        for k in moving:
+            new = full(forms.states[k])
+            key = jnp.issubdtype(new.dtype, jax.dtypes.extended)
+            after[k] = new if key else new.astype(values[k].dtype)
+        return after, [jnp.ravel(_first_slope(forms, k)) for k in range(len(forms.updates))]
+
+    values, seen = jax.tree.leaves(opt_state), []
+    for _ in range(STEPS):
+        values, slopes = on(values)
+        seen.append(np.array([float(jnp.abs(slope[0])) for slope in slopes]))
+    each = np.array(seen)
+    return bool(np.any((each.max(axis=0) > 0) & (each.min(axis=0) == 0)))
+
+
+def _first_slope(forms: Walked, k: int) -> Array:
+    """How the update moves with the gradient, or with the first momentum where it does not."""
+    known = forms.updates[k].coefficients or {}
+    own = known.get(Source("gradient", k))
+    others = [c for source, c in sorted(known.items()) if source.kind == "state"]
+    parts = [c for c in (own, *others) if c is not None]
+    return jnp.asarray(sum(jnp.abs(jnp.ravel(c)[0]) for c in parts) if parts else jnp.zeros(()))
 
 
 def _map(forms: Walked, group: list[Source]) -> Maps:
@@ -157,10 +195,14 @@ def _settled(maps: Maps) -> tuple[Array, Array]:
     own = jnp.eye(k, dtype=still.dtype)[None] - still[:, 1:, 1:]
     if k == 1:
         # One number: no need of a solver.
-        rest, fine = slope[:, 1:] / own[:, :, 0], jnp.all(jnp.abs(own) > SINGULAR)
+        rest = slope[:, 1:] / own[:, :, 0]
+        fine = jnp.all(jnp.abs(still[:, 1:, 1:]) < 1 - SINGULAR)
     else:
         rest = jnp.linalg.solve(own, slope[:, 1:, None])[..., 0]
-        fine = jnp.all(jnp.isfinite(rest)) & jnp.all(jnp.abs(jnp.linalg.det(own)) > SINGULAR**k)
+        # Accumulators scale momenta and what they are read with; how these decay they seldom do.
+        momenta = np.unique(np.asarray(still[:, 1:, 1:], np.float64), axis=0)
+        radius = np.abs(np.linalg.eigvals(momenta)).max()
+        fine = jnp.all(jnp.isfinite(rest)) & jnp.asarray(radius < 1 - SINGULAR)
     return -(slope[:, 0] + jnp.sum(still[:, 0, 1:] * rest, axis=-1)), fine
 
 

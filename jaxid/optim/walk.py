@@ -102,6 +102,11 @@ def _equation(
         return walk(inner, consts, operands, passed, place, numbers=numbers)
     if name in RANDOM:
         return [Form(*out, outside=frozenset({"random"})) for out in outs]
+    if "callback" in name or _draws(equation):
+        # What Python does, or numbers drawn inside of a loop.
+        if "callback" in name:
+            return [bent(operands, *out, Reason(name, place, False)) for out in outs]
+        return [replace(joined(operands, *out), outside=frozenset({"random"})) for out in outs]
     if all(form.fixed for form in operands):
         return _evaluated(equation, operands) if numbers else _shaped(equation, operands)
     if name == "cond":
@@ -118,6 +123,17 @@ def _equation(
         return [joined(moving, *out) for out in outs]
     reason = Reason(name, place, name in BENDING)
     return [bent(moving, *out, reason) for out in outs]
+
+
+def _draws(equation: Any) -> bool:
+    """Whether a loop or a branch draws random numbers inside."""
+    for value in equation.params.values():
+        for inner in value if isinstance(value, (tuple, list)) else (value,):
+            jaxpr = getattr(inner, "jaxpr", inner)
+            for one in getattr(jaxpr, "eqns", ()):
+                if str(one.primitive) in RANDOM or _draws(one):
+                    return True
+    return False
 
 
 def _linear(name: str, operands: list[Form], moving: list[Form]) -> bool:
@@ -274,7 +290,9 @@ def _reshaped(params: Any, operands: list[Form], outs: list[Any]) -> list[Form] 
     shape, dtype = outs[0]
     if not all(form.fixed for form in operands[1:]) or int(np.prod(shape)) != operands[0].size:
         return None
-    if "permutation" in params and _moved(params["permutation"], operands[0].shape):
+    # A transposition, or a reshape that reads by columns first.
+    order = params.get("permutation", params.get("dimensions") if "new_sizes" in params else None)
+    if order is not None and _moved(order, operands[0].shape):
         return None
     return [replace(operands[0], shape=shape, dtype=dtype)]
 

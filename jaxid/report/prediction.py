@@ -75,7 +75,7 @@ def _head(found: dict[str, Any]) -> list[str]:
     if not found["in_range"]:
         verdict = "OUT OF RANGE"
         if found["until"] > 0:
-            verdict += f" from epoch {number(found['until'], 2)} on, before it {near}"
+            verdict += f" from epoch {number(found['until'], 2)} on (before that {near})"
     return [*lines, f"{verdict}; {found['why']}."]
 
 
@@ -201,9 +201,11 @@ def _optimizer(found: dict[str, Any]) -> list[str]:
     words = (
         f"The optimizer's steps do not grow with the gradient: {number(first)} at first, "
         f"{number(settled)} once settled."
+        if told["settled_step"]["converged"]
+        else f"The optimizer's steps do not grow with the gradient: {number(first)} at first."
     )
     half = told["half_step_gradient"]["value"]
-    if half:
+    if half and told["settled_step"]["converged"]:
         words += f" eps takes half of a step where the gradient is {number(half)}."
     both = told["rescaled_both"]
     if both:

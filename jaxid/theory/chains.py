@@ -45,8 +45,9 @@ class Chain(NamedTuple):
     def settled_rate(self) -> float | None:
         """-update / gradient under a constant gradient, once momentum has settled; None where it
         never does."""
-        own = np.eye(len(self.still) - 1) - self.still[1:, 1:]
-        if abs(np.linalg.det(own)) <= SAME:
+        momenta = self.still[1:, 1:]
+        own = np.eye(len(momenta)) - momenta
+        if momenta.size and np.abs(np.linalg.eigvals(momenta)).max() >= 1 - SAME:
             return None
         rest = np.linalg.solve(own, self.slope[1:, 0])
         return -float(self.slope[0, 0] + self.still[0, 1:] @ rest)
@@ -128,19 +129,25 @@ def measured_chain(optimizer: optax.GradientTransformation, params: Params, step
         try:
             state = optimizer.init(zeros)
             found = classified(optimizer, zeros, state)
-        except (TypeError, ValueError, KeyError, AttributeError) as wrong:
+        except Exception as wrong:  # noqa: BLE001 - whatever a user's optimizer raises
             first = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
             return Measured(None, None, f"the optimizer's update is not to be had: {first}")
         why = why_not_linear(found)
         if why:
             return Measured(None, None, why)
+        for k, (own, leaf) in enumerate(zip(found.leaves, jax.tree.leaves(state), strict=True)):
+            if own.kind == "linear" and (found.starts[k] or bool(jnp.any(leaf != 0))):
+                return Measured(None, None, "the optimizer's state does not start at 0")
         runs = linear_runs(found, state, steps)
     if runs is None:
         return Measured(None, None, "the optimizer moves parameters by others' gradients")
     if not all(run.even for run in runs):
         why = "the optimizer's rate differs between elements of one array"
         return Measured(None, None, why)
-    if not all(run.at_rest and run.free for run in runs):
+    if not all(run.free for run in runs):
+        why = "the optimizer's update depends on the parameters themselves (weight decay)"
+        return Measured(None, None, why)
+    if not all(run.at_rest for run in runs):
         return Measured(None, None, "the optimizer moves parameters at gradient 0")
     moving = [run for run in runs if not run.unmoved]
     if not moving:

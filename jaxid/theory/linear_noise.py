@@ -8,10 +8,11 @@ of the chain's own maps, so that the loss gains
 
 How c lies over the curvatures is known by its moments tr(H^k C), k = 0 to 3, and N is bounded by
 the worst distribution that has them: a linear program over a grid of h from 0 to the sharpness.
-Moments are measured at the residuals that the linearised network has after 1, 2, 4, ... steps, from
-pairs of batches, with J at the first parameters; tr(C) is interpolated between them by powers, the
-others may be anything between the least and the largest seen over tr(C). What noise does to itself
-through the residuals that it makes is not in N: where that matters N is already large.
+Moments are measured at the residuals that the linearised network has after 1, 2, 4, ... steps,
+from sums of examples with random signs, J at the first parameters; tr(C) is interpolated between
+them by powers, the others may be anything between the least and the largest seen over tr(C). What
+noise does to itself through the residuals that it makes is not in N: where that matters N is
+already large.
 
 Batches of an epoch that uses every example once also make the mean contract faster: the mean of the
 product of their steps is smaller than the product of the means, by eta^2 k / 2 times the variance
@@ -40,8 +41,8 @@ from jaxid.types import Array, Key, Params
 
 SHARE = 0.03
 """Of the predicted loss that noise may add within its range."""
-PAIRS, GRID = 6, 96
-"""Pairs of batches at each residual; curvatures at which the answer is followed."""
+PAIRS, GRID, LEAST = 6, 96, 64
+"""Drawn sums at each residual; curvatures at which the answer is followed; examples of a sum."""
 ROOM = 0.1
 """Relative room for moments: what few pairs know of them, and the grid's width."""
 
@@ -90,8 +91,7 @@ def batch_noise(
         return Noise(float(epochs), none, none, np.zeros((0, 4)))
     given = [(0.0, at.residual)]
     given += [(float(held.checked[k]), held.residuals[k]) for k in places]  # type: ignore[misc]
-    # Of single examples; batches of b share it out.
-    traces = batch * np.array(
+    traces = np.array(
         [
             _traces(at.jacobian, residual, batch, jax.random.fold_in(key, k))
             for k, (_, residual) in enumerate(given)
@@ -139,28 +139,40 @@ def _drift(curve: np.ndarray, floor: float, faster: np.ndarray) -> np.ndarray:
 
 
 def _traces(jacobian: Jacobian, residual: Outputs, batch: int, key: Key) -> list[float]:
-    """tr(H^k C), k = 0 to 3, of batches drawn with replacement, without bias, at a residual."""
+    """tr(H^k C), k = 0 to 3, of single examples, at a residual.
+
+    Examples are drawn by their residuals, half of them, and alike, the other half, each with a
+    random sign and the weight that makes the sum's covariance E[g_i g_i^T]: rare examples far out
+    are seen. What the mean gradient has of it is taken off.
+    """
     outputs, rows = jnp.concatenate(residual), jnp.concatenate(jacobian.inputs)
-    each = trees.size(residual) // outputs.shape[0]
-    half = 2.0 / (outputs.shape[0] * each)
+    n, each = outputs.shape[0], trees.size(residual) // outputs.shape[0]
+    sizes = jnp.square(outputs.reshape(n, -1)).sum(axis=1)
+    chances = 0.5 / n + 0.5 * sizes / jnp.maximum(sizes.sum(), 1e-300)
+    count = max(LEAST, min(n, 2 * batch))
     found = []
     for one in jax.random.split(key, PAIRS):
-        drawn = jax.random.randint(one, (2, batch), 0, outputs.shape[0])
-        # Half the difference of two batches has half of one batch's covariance.
-        places = drawn.reshape(-1)
-        signs = jnp.repeat(jnp.asarray([1.0, -1.0]), batch)
-        signs = signs.reshape(-1, *[1] * (outputs.ndim - 1))
-        pulled = 2.0 / (batch * each) * signs * outputs[places]
+        drawn, signed = jax.random.split(one)
+        places = jax.random.choice(drawn, n, (count,), p=chances / chances.sum())
+        weights = jax.random.rademacher(signed, (count,), outputs.dtype)
+        weights = weights / jnp.sqrt(n * count * chances[places])
+        weights = weights.reshape(-1, *[1] * (outputs.ndim - 1))
+        pulled = (2.0 / each * weights * outputs[places]).astype(outputs.dtype)
         some = jacobian._replace(inputs=(rows[places],))
-        noise: Params = some.backward([pulled.astype(outputs.dtype)])
-        seen = jacobian.forward(noise)
-        bent = jacobian.backward(seen)
-        again = jacobian.forward(bent)
-        sizes = [float(trees.norm(x)) ** 2 for x in (noise, seen, bent, again)]
-        powers = [1.0, half, half**2, half**3]
-        found.append([0.5 * p * size for p, size in zip(powers, sizes, strict=True)])
-    mean: list[float] = np.mean(found, axis=0).tolist()
+        found.append(_moments(jacobian, some.backward([pulled]), n * each))
+    half = jax.tree.map(lambda r: 2.0 / (n * each) * r, residual)
+    whole = _moments(jacobian, jacobian.backward(half), n * each)
+    mean: list[float] = np.maximum(np.mean(found, axis=0) - whole, 0.0).tolist()
     return mean
+
+
+def _moments(jacobian: Jacobian, v: Params, size: int) -> np.ndarray:
+    """v^T H^k v, k = 0 to 3."""
+    seen = jacobian.forward(v)
+    bent = jacobian.backward(seen)
+    again = jacobian.forward(bent)
+    sizes = [float(trees.norm(x)) ** 2 for x in (v, seen, bent, again)]
+    return np.array([(2.0 / size) ** k * one for k, one in enumerate(sizes)])
 
 
 def _interpolated(steps: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:

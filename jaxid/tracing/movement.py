@@ -36,6 +36,10 @@ def moved(b: Builder, primitive: Any, params: dict[str, Any], args: list[Any], s
     name = str(primitive)
     traced = [arg for arg in args if isinstance(arg, Value)]
     if name in RESHAPED:
+        order = params.get("dimensions") if name == "reshape" else None
+        if order is not None:
+            # By columns first, say: `jnp.ravel(x, order="F")`.
+            traced = [v._replace(places=np.transpose(v.places, order)) for v in traced]
         return [v._replace(places=v.places.reshape(s)) for v, s in zip(traced, shapes, strict=True)]
     if name == "transpose":
         places = np.transpose(traced[0].places, params["permutation"])

@@ -126,6 +126,9 @@ def _differences(
         first = u_rows[parent][:, j] if parent in u_rows else 0.0
         second = v_rows[parent][:, e] if parent in v_rows else 0.0
         own = first + sign * second
+        if np.any((np.asarray(own) == 0) & ((np.asarray(first) != 0) | (np.asarray(second) != 0))):
+            # What cancels must have a value all the same.
+            b.guard(b.itself(parent, (b.sizes[parent],)))
         if np.any(own):
             parts[parent] = np.asarray(own)
     if cancelling and not set(v_rows) - set(parts):

@@ -57,9 +57,12 @@ def conditions(e: Expression) -> list[Condition]:
 
 
 def _of(term: Term) -> list[Condition]:
-    # Of a choice, the branches that are not taken don't matter.
+    # Of a choice, the branch that is not taken doesn't matter, and the one that is does: it has a
+    # value where the choice itself has one.
     operands = term.operands[:1] if term.name == "select" else term.operands
     inner = [found for e in operands for found in conditions(e)]
+    if term.name == "select" and any(partial(branch) for branch in term.operands[1:]):
+        return [*inner, Condition("choice", _alone(term), (), term)]
     if term.name not in DOMAIN or _holds(term):
         return inner
     own = term.operands[0]
@@ -67,6 +70,10 @@ def _of(term: Term) -> list[Condition]:
     if domain == "beyond -1":
         domain, own = "positive", one.plus(own, one.number(1))
     return [*inner, Condition(domain, own, term.numbers, term)]
+
+
+def _alone(term: Term) -> Expression:
+    return Expression(one.number(0).straight, ((Fraction(1), term),))
 
 
 def _holds(term: Term) -> bool:
@@ -93,5 +100,4 @@ def forgotten(result: Expression, operands: list[Expression]) -> list[Expression
     held = {found.asked for found in conditions(result)}
     held |= {(also, e, n) for domain, e, n in held for also in IMPLIES.get(domain, ())}
     lost = {found.asked: found.term for found in before if found.asked not in held}
-    none = one.number(0).straight
-    return [Expression(none, ((Fraction(1), term),)) for term in lost.values()]
+    return [_alone(term) for term in lost.values()]

@@ -240,3 +240,77 @@ def test_masked_and_boolean_leaves_keep_their_class():
     found = classified(optimizer, PARAMS, optimizer.init(PARAMS))
     assert found.elementwise and why_not_linear(found) == "" and why_not_frozen(found) == ""
     assert "differently" in measured_chain(optimizer, PARAMS, 5).why
+
+
+def momentum_from(start):
+    """Heavy ball whose momentum starts elsewhere than at 0."""
+
+    def update(gradients, state, params=None):
+        state = jax.tree.map(lambda m, g: 0.5 * m + g, state, gradients)
+        return jax.tree.map(lambda m: -0.1 * m, state), state
+
+    return optax.GradientTransformation(start, update)
+
+
+def of_one(function):
+    """Each leaf's update by a function of its gradient."""
+    return optax.GradientTransformation(
+        lambda params: optax.EmptyState(),
+        lambda gradients, state, params=None: (jax.tree.map(function, gradients), state),
+    )
+
+
+FOUND = {
+    "columns first": (of_one(lambda g: -0.1 * jnp.ravel(g, order="F").reshape(g.shape)), "mixes"),
+    "from the parameters": (momentum_from(lambda params: params), "start at 0"),
+    "from ones": (
+        momentum_from(lambda params: jax.tree.map(jnp.ones_like, params)), "start at 0"),
+    "a rate that Python draws": (
+        of_one(lambda g: -g * jax.pure_callback(
+            lambda: np.float64(np.random.uniform()), jax.ShapeDtypeStruct((), jnp.float64))),
+        "no rule|not to be had"),
+    "not implemented": (of_one(lambda g: [][0]), "not to be had"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_once_called_linear_and_is_not(name):
+    optimizer, words = FOUND[name]
+    measured = measured_chain(optimizer, PARAMS, 20)
+    assert measured.chain is None
+    assert any(word in measured.why for word in words.split("|")), measured.why
+
+
+@pytest.mark.parametrize("factor", [1.5, -1.0, -1.2])
+def test_momentum_that_does_not_die_out_has_no_rate(factor):
+    optimizer = optax.chain(optax.trace(factor), optax.scale(-0.1))
+    found = effective_rates(optimizer, optimizer.init(PARAMS), PARAMS)
+    assert not found.elementwise and "settles" in found.why
+    chain = measured_chain(optimizer, PARAMS, 5).chain
+    assert chain.settled_rate is None
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [optax.MultiSteps(optax.sgd(0.1), 4).gradient_transformation(),
+     optax.chain(optax.apply_every(3), optax.sgd(0.1))],
+)  # fmt: skip
+def test_updates_every_few_steps_have_no_one_rate(optimizer):
+    found = effective_rates(optimizer, optimizer.init(PARAMS), PARAMS)
+    assert not found.elementwise
+
+
+def test_what_no_update_reads_does_not_count():
+    def update(gradients, state, params=None):
+        kept = jax.tree.map(lambda s, p: 0.9 * s + 0.1 * p.mean(), state, params)
+        return jax.tree.map(lambda g: -0.1 * g, gradients), kept
+
+    optimizer = optax.GradientTransformation(
+        lambda params: jax.tree.map(jnp.zeros_like, params), update
+    )
+    assert measured_chain(optimizer, PARAMS, 5).why == ""
+
+
+def test_keys_in_a_closure_are_read():
+    measured = measured_chain(optax.noisy_sgd(0.1, key=jax.random.key(0)), PARAMS, 5)
+    assert measured.why == "the optimizer draws random numbers"

@@ -50,7 +50,7 @@ def test_the_factor_of_heavy_ball_at_its_best_momentum():
 @pytest.mark.parametrize(
     ("optimizer", "why"),
     [
-        (optax.adam(0.1), "divides"),
+        (optax.adam(0.1), "seen"),
         (optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1)), "weight decay"),
         (
             optax.chain(optax.clip_by_global_norm(1e-6), optax.sgd(0.1)),

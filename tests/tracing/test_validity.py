@@ -16,6 +16,7 @@ from jaxid.tracing import expressions as one
 from jaxid.tracing import validity, values
 
 W = np.array([[1.0, -0.5], [0.5, 1.0]], np.float32)
+F = np.float32
 MASK = np.array([[1.0, 0.0]], np.float32)
 
 
@@ -104,3 +105,44 @@ def test_what_plainly_has_a_value_is_not_doubted():
     root = one.function("sqrt", z)
     assert validity.forgotten(one.reciprocal(root), [root]) == []
     assert validity.forgotten(one.power(root, 2), [one.reciprocal(root)]) != []
+
+
+def sometimes(x):
+    """A logarithm that is chosen where it may have no value."""
+    return jnp.where(x > -0.5, jnp.log(x), 0.0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 0.0 * sometimes(x),
+        lambda x: sometimes(x) - sometimes(x),
+        lambda x: (sometimes(x) + x) - sometimes(x),
+        lambda x: 0.0 * (sometimes(x) @ W),
+        lambda x: jnp.exp(sometimes(x)) * jnp.exp(-sometimes(x)),
+        lambda x: jnp.log(jnp.exp(sometimes(x))) - sometimes(x),
+        lambda x: jnp.where(jnp.isnan(sometimes(x)), 7.0, 1.0),
+        lambda x: jnp.where(jnp.isnan(sometimes(x) @ W), 7.0, 1.0),
+        lambda x: jnp.where(sometimes(x) >= sometimes(x), 1.0, 5.0),
+        lambda x: jax.nn.softmax(jnp.log(x[:, :1]) + x @ np.array([[0.0, 0.0], [1, -1]], F)),
+        lambda x: jax.nn.log_softmax(jnp.log(x[:, :1]) + x @ np.array([[0.0, 0.0], [1, -1]], F)),
+    ],
+)
+def test_what_a_branch_that_is_taken_has_not_counts(function):
+    found = bounded(function, -1.0, 1.0)
+    assert np.isinf(found.low).any() and np.isinf(found.high).any()
+    fine = bounded(function, 0.5, 2.0)
+    assert np.isfinite(fine.low).all() and np.isfinite(fine.high).all()
+
+
+def test_a_branch_that_is_not_taken_does_not_count():
+    found = bounded(
+        lambda x: jnp.where(x > 0.1, jnp.log(jnp.maximum(x, 0.1)), 0.0) * 0.0, -1.0, 1.0
+    )
+    assert np.all(found.low == 0) and np.all(found.high == 0)
+
+
+def test_elements_that_are_read_by_columns_first_stay_what_they_are():
+    grid = lambda x: x.reshape(-1, 1, 2) + np.array([[[0.0, 1], [2, 3]]], F)  # noqa: E731
+    found = bounded(lambda x: jax.lax.reshape(grid(x), (x.shape[0], 4), (0, 2, 1)), 0.0, 0.1)
+    np.testing.assert_allclose(found.low, [0, 2, 1, 3], atol=1e-9)
