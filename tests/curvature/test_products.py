@@ -30,7 +30,12 @@ def close(found, expected, name=""):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10 * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("name", CASES)
+# The others in the long sweep: most of their time is compilation.
+SHORT = {"linear", "tanh", "attention", "relu output on bytes"}
+EVERY = [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_every_matrix_of_every_case_equals_its_definition(name):
     with float64():
         problem, params, data = case(name)

@@ -61,7 +61,7 @@ def trained(optimizer, x, params, seed):
 
 @pytest.mark.parametrize(
     ("optimizer", "within"),
-    [(RMSPROP, 0.1), (optax.sgd(2e-3), 0.15)],
+    [(RMSPROP, 0.1), pytest.param(optax.sgd(2e-3), 0.15, marks=pytest.mark.slow)],
     ids=["rmsprop", "sgd"],
 )
 def test_the_loss_is_foreseen_seed_by_seed(pixels, moments, optimizer, within):

@@ -17,6 +17,9 @@ from jaxid.expressivity.network import network
 from jaxid.tracing import elementwise, joint, linear, movement, normalised, patterns
 from jaxid.tracing import expressions as one
 
+# One for each rule of reading; most of their time is compilation.
+pytestmark = pytest.mark.slow
+
 ODD = np.array([[1.0, -0.5, 0.25], [0.5, 1.0, -1.0]], np.float32)
 TABLE = np.array([1.0, -2.0, 4.0, 0.5], np.float32)
 RULES = {
