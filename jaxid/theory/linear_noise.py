@@ -116,7 +116,8 @@ def batch_noise(
     faster = 0.5 * float(np.mean(shares)) * float(tau.max()) * _rates(chain, epochs, per_epoch)
     drift = _drift(curve, floor, faster)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(added > 0, added / curve, 0.0) + drift
+        # One adds and the other takes away.
+        share = np.maximum(np.where(added > 0, added / curve, 0.0), drift)
     return Noise(_until(share, epochs), added, drift, traces)
 
 
