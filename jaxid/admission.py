@@ -30,11 +30,13 @@ CHUNK = 512
 """Examples of a pass that looks for numbers that are not finite."""
 
 
-def admit(problem: Problem) -> list[str]:
+def admit(problem: Problem, *, gradient: bool = True) -> list[str]:
     """Refuse what would train, or be measured, and mean nothing.
 
     Args:
       problem: as built; its first seed's parameters are drawn.
+      gradient: whether anything is to be differentiated; else loss and gradient may be what they
+        are.
 
     Returns:
       What is worth saying and refuses nothing, a line each.
@@ -50,7 +52,8 @@ def admit(problem: Problem) -> list[str]:
     check_random(problem)
     check_repeated(problem)
     check_targets_apart(problem)
-    check_finite(problem)
+    if gradient:
+        check_finite(problem)
     return remarks(problem)
 
 

@@ -16,13 +16,16 @@ from jaxid.errors import InputError
 from jaxid.problem import Problem
 
 
-def load_problem(target: str, tell: Callable[[str], None] = lambda line: None) -> Problem:
+def load_problem(
+    target: str, tell: Callable[[str], None] = lambda line: None, *, gradient: bool = True
+) -> Problem:
     """Run the file and take the Problem of that name, or call it if it makes one.
 
     Args:
       target: ``path/to/file.py:NAME``; NAME is a `Problem` or a function without arguments
         that returns one. The file's folder is importable while it runs.
       tell: is given what is worth saying of it, a line each.
+      gradient: whether anything of it is to be differentiated.
 
     Raises:
       InputError: one line, for a missing file, a name that is not there, anything that is no
@@ -36,7 +39,7 @@ def load_problem(target: str, tell: Callable[[str], None] = lambda line: None) -
             found = found()
         if isinstance(found, Problem):
             # Inside, so that what the model or loss raises is one line too.
-            remarks = admit(found)
+            remarks = admit(found, gradient=gradient)
     if not isinstance(found, Problem):
         raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
     for line in remarks:

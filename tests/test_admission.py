@@ -85,5 +85,12 @@ def test_what_refuses_nothing_is_said():
         assert "constant" in line
 
 
+def test_without_derivatives_a_gradient_may_be_what_it_is():
+    problem = FAULTS["a root of 0"][0]()
+    assert admit(problem, gradient=False) == []
+    with pytest.raises(InputError, match="gradient"):
+        admit(problem)
+
+
 def test_an_optimizer_that_training_can_use_is_not_touched():
     admit(made(optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))))

@@ -74,6 +74,8 @@ def run(argv: Sequence[str]) -> int:
     reporter = terminal(notes)
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     subject = load_subject(own, options, notes)
+    for line in subject.remarks:
+        notes.print(line, highlight=False)
     record, arrays = measure(options, subject, reporter)
     seconds = round(time.perf_counter() - clock, 2)
     record |= {"provenance": provenance(subject.seeds, started, seconds)}

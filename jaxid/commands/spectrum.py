@@ -101,6 +101,8 @@ def run(argv: Sequence[str]) -> int:
     notes = Console(stderr=True)
     reporter = terminal(notes)
     subject = load_subject(target, options, notes)
+    for line in subject.remarks:
+        notes.print(line, highlight=False)
     notes.print(_prediction(options, subject), highlight=False, style="dim")
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     record, arrays = measure(options, subject, reporter)

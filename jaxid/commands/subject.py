@@ -49,6 +49,7 @@ class Subject:
       trained: whether they are a checkpoint's.
       image_shape: of the inputs; None where they are no images.
       dataset: of the identity problem; None for a Problem of one's own.
+      remarks: what is worth saying of a Problem of one's own.
     """
 
     problem: Problem
@@ -60,6 +61,7 @@ class Subject:
     trained: bool
     image_shape: tuple[int, ...] | None
     dataset: Dataset | None
+    remarks: tuple[str, ...] = ()
 
 
 def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Subject:
@@ -78,11 +80,16 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         if options.checkpoint is not None:
             raise InputError(f"{own} and --checkpoint are both given; name one of them")
         refuse_flags(options, OWN_FLAGS, name)
-        problem = load_problem(own, lambda line: notes.print(line, highlight=False))
+        remarks: list[str] = []
+        gradient = not getattr(options, "untrained", False)
+        problem = load_problem(own, remarks.append, gradient=gradient)
         runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
         seeds = options.seed_list
         record = {"file": name}
-        return Subject(problem, runner, record, None, seeds, runner.init(seeds), False, None, None)
+        states = runner.init(seeds)
+        return Subject(
+            problem, runner, record, None, seeds, states, False, None, None, tuple(remarks)
+        )
     spec = spec_of(IdentitySpec, options)
     if options.checkpoint is not None:
         refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
