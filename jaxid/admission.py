@@ -20,12 +20,10 @@ from jaxid.errors import InputError
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
-from jaxid.tracing.read import CALLS, called, needed_equations
+from jaxid.tracing.read import CALLS, DRAWS, called, inside, needed_equations
 from jaxid.tracing.source import line_of
 from jaxid.types import Array, Params
 
-DRAWS = {"random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform", "random_gamma"}
-"""Primitives that draw; those that only make keys don't."""
 CHUNK = 512
 """Examples of a pass that looks for numbers that are not finite."""
 
@@ -144,15 +142,11 @@ def check_optimizer(problem: Problem) -> None:
 
     def step(params: Params, value: Array) -> Any:
         state = extra.init(params)
-        return extra.update(params, state, params, value=value)
-
-    def start(params: Params) -> Any:
-        return extra.init(params)
+        return state, *extra.update(params, state, params, value=value)
 
     try:
         with jax.numpy_rank_promotion("allow"):
-            moves, state = jax.eval_shape(step, params, number)
-            before = jax.eval_shape(start, params)
+            before, moves, state = jax.eval_shape(step, params, number)
     except Exception as wrong:  # noqa: BLE001 - whatever a user's optimizer raises
         message = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
         raise InputError(
@@ -273,24 +267,13 @@ def drawn_at(problem: Problem) -> str | None:
             name = str(equation.primitive)
             if name in DRAWS:
                 return f" at {here}" if here else ""
-            for inner in _inside(equation):
+            for inner in inside(equation):
                 found = search(inner, here)
                 if found is not None:
                     return found
         return None
 
     return search(closed.jaxpr, "")
-
-
-def _inside(equation: Any) -> list[Any]:
-    """The programs that an equation runs: calls, loops, branches."""
-    found = []
-    for value in equation.params.values():
-        for one in value if isinstance(value, (tuple, list)) else (value,):
-            jaxpr = getattr(one, "jaxpr", one)
-            if hasattr(jaxpr, "eqns"):
-                found.append(jaxpr)
-    return found
 
 
 def check_targets_apart(problem: Problem) -> None:
@@ -333,7 +316,6 @@ def _together(loss: Any, size: int) -> bool:
     return not bool(jnp.allclose(whole, jnp.concatenate(parts), rtol=1e-4))
 
 
-@lru_cache(maxsize=32)
 def coupled(problem: Problem) -> Coupling | None:
     """Why the network's outputs for one example depend on the others of its batch; None where
     they are proved not to."""

@@ -10,6 +10,7 @@ does first and what the layers pass on is said all the same.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import jax
@@ -78,6 +79,7 @@ def method_of(spec: IdentitySpec | None, problem: Problem) -> tuple[Method | Non
     )
 
 
+@lru_cache(maxsize=8)
 def chain_of(problem: Problem) -> Measured:
     """What the problem's optimizer is over its run."""
     shapes = jax.eval_shape(problem.init, jax.random.key(0))

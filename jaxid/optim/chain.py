@@ -116,7 +116,6 @@ class ChainClass:
       linear: whether updates and linear states are linear in gradients, states and parameters.
       elementwise: whether, besides, no element sees another one.
       frozen: whether updates are linear and elementwise while accumulators stand still.
-      parameters: whether updates depend on the parameters (decay).
       outside: what else updates depend on.
       reasons: operations that bend what is not linear.
       unknown: operations without a rule: nothing is claimed.
@@ -131,7 +130,6 @@ class ChainClass:
     linear: bool
     elementwise: bool
     frozen: bool
-    parameters: bool
     outside: frozenset[Outside]
     reasons: tuple[Reason, ...]
     unknown: tuple[Reason, ...]
@@ -223,7 +221,7 @@ def walked(
         elif own.kind == "outside":
             states.append(Form(*at, outside=own.outside))
         elif own.kind == "fixed" or frozen:
-            states.append(_value(values[k]) if numbers else Form(*at, offset=ANY))
+            states.append(fixed(values[k]) if numbers else Form(*at, offset=ANY))
             if own.kind == "accumulator" and not hasattr(outvars[k], "val"):
                 cuts[outvars[k]] = states[-1]
         else:
@@ -234,12 +232,6 @@ def walked(
     with jax.numpy_rank_promotion("allow"):
         found = walk(program.closed.jaxpr, list(program.closed.consts), args, cuts, numbers=numbers)
     return Walked(tuple(found[:n]), tuple(found[n:]))
-
-
-def _value(value: Any) -> Form:
-    if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.extended):
-        return Form(value.shape, value.dtype, offset=value)
-    return fixed(value)
 
 
 def classified(optimizer: optax.GradientTransformation, params: Params, state: Any) -> ChainClass:
@@ -290,7 +282,6 @@ def _classify(optimizer: optax.GradientTransformation, params: Params, state: An
         elementwise=linear and all(form.elementwise for form in forms),
         # What stands still may multiply the gradient, not take its place.
         frozen=all(form.elementwise and form.rests for form in held_forms),
-        parameters=any(s.kind == "parameter" for form in forms for s in form.sources),
         outside=outside,
         reasons=tuple(sorted(r for r in bent if r.known)),
         unknown=tuple(sorted(r for r in bent if not r.known)),

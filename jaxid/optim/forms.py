@@ -172,21 +172,25 @@ def scaled(
     )
 
 
+def _numberless(whole: Form, parts: list[Form]) -> Form:
+    """A linear, elementwise form of these, of whatever numbers."""
+    return replace(
+        whole,
+        coefficients=dict.fromkeys(whole.sources, ANY),
+        offset=None if any(part.offset is None for part in parts) else ANY,
+        rests=all(part.rests for part in parts),
+    )
+
+
 def added(parts: list[tuple[float, Form]], shape: tuple[int, ...], dtype: Any) -> Form:
     """sum of sign times form."""
     forms = [form for _, form in parts]
     whole = joined(forms, shape, dtype)
     if not whole.linear or any(form.coefficients is None for form in forms):
         return whole
-    coefficients: dict[Source, Any] = {}
     if any(isinstance(form.offset, float) for form in forms):
-        known = None if any(form.offset is None for form in forms) else ANY
-        return replace(
-            whole,
-            coefficients=dict.fromkeys(whole.sources, ANY),
-            offset=known,
-            rests=all(form.rests for form in forms),
-        )
+        return _numberless(whole, forms)
+    coefficients: dict[Source, Any] = {}
     offset: Any = jnp.zeros((), dtype)
     for sign, form in parts:
         for source, c in (form.coefficients or {}).items():
@@ -202,13 +206,7 @@ def chosen(which: Any, cases: list[Form], shape: tuple[int, ...], dtype: Any) ->
     if not whole.linear or any(case.coefficients is None for case in cases):
         return whole
     if isinstance(which, float):
-        known = None if any(case.offset is None for case in cases) else ANY
-        return replace(
-            whole,
-            coefficients=dict.fromkeys(whole.sources, ANY),
-            offset=known,
-            rests=all(case.rests for case in cases),
-        )
+        return _numberless(whole, cases)
     zero = jnp.zeros((), dtype)
 
     def pick(values: list[Array]) -> Array:

@@ -14,17 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.optim.forms import ANY, Form, Reason, added, bent, chosen, fixed, joined, scaled
-from jaxid.tracing.read import called
+from jaxid.tracing.read import CALLS, DRAWS, called, inside
 
 OWN = str(Path(__file__).resolve().parents[1])
-CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
-         "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}  # fmt: skip
-"""Primitives that only call a function."""
 SAME = {"copy", "copy_p", "optimization_barrier", "reduce_precision", "stop_gradient",
         "sharding_constraint"}  # fmt: skip
 """What leaves numbers as they are, to rounding."""
@@ -46,8 +42,6 @@ BENDING = {
     "le_to", "lt_to", "eq_to", "custom_linear_solve", "approx_top_k", "reduce_precision",
 }  # fmt: skip
 """What is known to be no linear function of what it takes, where no rule above says more."""
-RANDOM = {"random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform", "random_gamma"}
-"""Primitives that draw."""
 FORMS = Callable[[Any], Form]
 
 
@@ -100,7 +94,7 @@ def _equation(
             if var in cuts and not hasattr(own, "val")
         }
         return walk(inner, consts, operands, passed, place, numbers=numbers)
-    if name in RANDOM:
+    if name in DRAWS:
         return [Form(*out, outside=frozenset({"random"})) for out in outs]
     if "callback" in name or _draws(equation):
         # What Python does, or numbers drawn inside of a loop.
@@ -127,13 +121,11 @@ def _equation(
 
 def _draws(equation: Any) -> bool:
     """Whether a loop or a branch draws random numbers inside."""
-    for value in equation.params.values():
-        for inner in value if isinstance(value, (tuple, list)) else (value,):
-            jaxpr = getattr(inner, "jaxpr", inner)
-            for one in getattr(jaxpr, "eqns", ()):
-                if str(one.primitive) in RANDOM or _draws(one):
-                    return True
-    return False
+    return any(
+        str(one.primitive) in DRAWS or _draws(one)
+        for jaxpr in inside(equation)
+        for one in jaxpr.eqns
+    )
 
 
 def _linear(name: str, operands: list[Form], moving: list[Form]) -> bool:
@@ -189,7 +181,7 @@ def _evaluated(equation: Any, operands: list[Form]) -> list[Form]:
             return [Form(tuple(out.shape), out.dtype, offset=value, rests=rests)]
     values = equation.primitive.bind(*(full(form) for form in operands), **params)
     many = values if equation.primitive.multiple_results else [values]
-    return [_fixed_as(value) for value in many]
+    return [fixed(value) for value in many]
 
 
 def _shaped(equation: Any, operands: list[Form]) -> list[Form]:
@@ -199,12 +191,6 @@ def _shaped(equation: Any, operands: list[Form]) -> list[Form]:
         Form(tuple(var.aval.shape), var.aval.dtype, offset=ANY, rests=keeps)
         for var in equation.outvars
     ]
-
-
-def _fixed_as(value: Any) -> Form:
-    if jnp.issubdtype(value.dtype, jax.dtypes.extended):
-        return Form(value.shape, value.dtype, offset=value)
-    return fixed(value)
 
 
 def _branches(

@@ -115,6 +115,21 @@ def called(params: Any) -> tuple[Any, Any]:
     return getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
 
 
+DRAWS = {"random_bits", "threefry2x32", "rng_bit_generator", "rng_uniform", "random_gamma"}
+"""Primitives that draw random numbers; those that only make keys don't."""
+
+
+def inside(equation: Any) -> list[Any]:
+    """The programs that an equation runs: calls, loops, branches."""
+    found = []
+    for value in equation.params.values():
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            jaxpr = getattr(one, "jaxpr", one)
+            if hasattr(jaxpr, "eqns"):
+                found.append(jaxpr)
+    return found
+
+
 class _Reader:
     """Walks a jaxpr."""
 
