@@ -103,6 +103,11 @@ def _equation(
         return [replace(joined(operands, *out), outside=frozenset({"random"})) for out in outs]
     if all(form.fixed for form in operands):
         return _evaluated(equation, operands) if numbers else _shaped(equation, operands)
+    narrow = [dtype for _, dtype in outs if rounds(dtype)]
+    if narrow:
+        # What is below the last bit is lost, and a slow average stands still short of its end.
+        rounding = Reason(f"rounding to {jnp.dtype(narrow[0]).name}", place)
+        return [bent([f for f in operands if not f.fixed], *out, rounding) for out in outs]
     if name == "cond":
         return _branches(equation, operands, outs, cuts, place, numbers)
     if name in RULES:
@@ -117,6 +122,11 @@ def _equation(
         return [joined(moving, *out) for out in outs]
     reason = Reason(name, place, name in BENDING)
     return [bent(moving, *out, reason) for out in outs]
+
+
+def rounds(dtype: Any) -> bool:
+    """Whether it is a floating-point type of fewer bits than float32."""
+    return bool(jnp.issubdtype(dtype, jnp.floating)) and jnp.finfo(dtype).bits < 32
 
 
 def _draws(equation: Any) -> bool:

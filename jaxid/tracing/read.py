@@ -183,6 +183,10 @@ class _Reader:
         name, params, b = str(equation.primitive), equation.params, self.b
         traced = [isinstance(arg, Value) for arg in args]
         shape = outs[0].shape
+        for out in outs:
+            if jnp.issubdtype(out.dtype, jnp.floating) and jnp.finfo(out.dtype).bits < 32:
+                # Each number then is off by a part in 2^8 or 2^11, which bounds don't hold.
+                raise unreadable(name, b.place, f"rounding to {out.dtype.name}")
         if name == "optimization_barrier":
             return args
         if name == "reduce_precision":

@@ -41,8 +41,6 @@ HELD = {
     "a lookup beyond its table": (
         lambda x: jnp.take(TABLE, cast(x, jnp.int32), fill_value=7.0), 1, 3, 9),
     "a lookup that is NaN beyond": (lambda x: jnp.take(TABLE, cast(x, jnp.int32)), 1, 3, 9),
-    "a cast from half precision": (
-        lambda x: x - real(cast(cast(x, jnp.bfloat16), jnp.int32)), 1, -3, 3),
     "a cast to four bits": (lambda x: x - real(cast(x, jnp.int4)), 1, -3, 3),
     "padding that crops": (
         lambda x: lax.reduce_window(
@@ -65,6 +63,13 @@ HELD = {
 REFUSED = {
     "windows in the padding": (
         lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2), (1, 1), ((0, 0), (2, 2))), 3),
+    "a cast from half precision": (
+        lambda x: x - real(cast(cast(x, jnp.bfloat16), jnp.int32)), 1),
+    "a layer in bfloat16": (
+        lambda x: real(cast(x, jnp.bfloat16) @ jnp.ones((3, 2), jnp.bfloat16)), 3),
+    "products accumulated in float16": (
+        lambda x: real(lax.dot_general(x, jnp.ones((3, 2)), ROWS,
+                                       preferred_element_type=jnp.float16)), 3),
     "numbers beyond float64": (lambda x: (1000 * x) ** 103, 1),
 }  # fmt: skip
 
