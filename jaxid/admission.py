@@ -42,6 +42,7 @@ def admit(problem: Problem, *, gradient: bool = True) -> list[str]:
     Raises:
       InputError: one line: what, where, and what to do.
     """
+    check_model(problem, gradient=gradient)
     check_data(problem)
     check_test(problem)
     check_labels(problem)
@@ -95,6 +96,47 @@ def check_repeated(problem: Problem) -> None:
             "numbers outside of JAX (np.random, say), of which training would keep the first; draw "
             "them from a key, or once before"
         )
+
+
+def check_model(problem: Problem, *, gradient: bool = True) -> None:
+    """There is something to learn, and one array comes out, a row for each example.
+
+    Raises:
+      InputError: what is there instead.
+    """
+    params = jax.eval_shape(problem.init, jax.random.key(0))
+    named = _named(params)
+    if not named:
+        raise InputError(
+            "the model has no parameters: there is nothing to learn; give its layers to the module "
+            "that is the model"
+        )
+    for name, leaf in named:
+        if not hasattr(leaf, "dtype"):
+            raise InputError(f"the parameter {name} is a {type(leaf).__name__}; give an array")
+        if gradient and not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            raise InputError(
+                f"the parameter {name} is of integers, which have no gradient; keep it out of the "
+                "parameters"
+            )
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            raise InputError(
+                f"the parameter {name} is complex; keep its real and imaginary part as two"
+            )
+    x = jnp.asarray(problem.train[0][:2])
+    outputs = jax.eval_shape(lambda p, x: problem.net.apply(p, problem.inputs(x)), params, x)
+    if not hasattr(outputs, "shape"):
+        parts = jax.tree.leaves(outputs)
+        raise InputError(
+            f"the model gives a {type(outputs).__name__} of {len(parts)} arrays; return one array, "
+            "the outputs alone"
+        )
+    if outputs.shape[:1] != x.shape[:1]:
+        raise InputError(
+            f"the model gives shape {outputs.shape} for {len(x)} examples; return (batch, ...)"
+        )
+    if jnp.issubdtype(outputs.dtype, jnp.complexfloating):
+        raise InputError("the model gives complex numbers; return their parts, or their modulus")
 
 
 def check_data(problem: Problem) -> None:
@@ -369,14 +411,6 @@ def check_finite(problem: Problem) -> None:
       InputError: which examples, and the operation that makes the first number that is not.
     """
     params = problem.init(jax.random.key(0))
-    whole_numbers = [
-        name for name, leaf in _named(params) if not jnp.issubdtype(leaf.dtype, jnp.inexact)
-    ]
-    if whole_numbers:
-        raise InputError(
-            f"the parameter {whole_numbers[0]} is of integers, which have no gradient; keep it out "
-            "of the parameters"
-        )
     bad = [
         name
         for name, leaf in _named(params)

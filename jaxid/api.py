@@ -12,11 +12,15 @@ import numpy as np
 from rich.console import Console
 
 from jaxid import plot, report
+from jaxid.core.arrays import read_arrays, write_arrays
+from jaxid.core.folder import Folder, claimed
+from jaxid.core.manifest import verify
+from jaxid.report.json_file import NAME
 
 ARRAYS = "arrays.npz"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """A record (the JSON) and the arrays behind its figures.
 
@@ -30,28 +34,49 @@ class Diagnosis:
     arrays: dict[str, np.ndarray]
 
     def save(self, folder: str | Path) -> None:
-        """Write diagnosis.json, arrays.npz, report.html, report.md and figures/."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / ARRAYS, allow_pickle=False, **self.arrays)
-        figures = plot.draw(self.record, self.arrays, folder / "figures")
-        captions = plot.captions(self.record, self.arrays, figures)
-        report.write(self.record, figures, folder, captions)
+        """Write diagnosis.json, arrays.npz, report.html, report.md and figures/.
+
+        Each takes its place when it is whole, what an earlier diagnosis left goes, and
+        manifest.json lists what belongs together.
+
+        Raises:
+          InputError: one line, if the folder can't be written, the disk is full, or another process
+            is writing there.
+        """
+        with claimed(Path(folder), overwrite=True, name="the folder") as out:
+            self.write(out)
+
+    def write(self, out: Folder) -> None:
+        """Write the same into a folder that is claimed already."""
+        with out.adding(f"{NAME} and {ARRAYS}", last=False) as stage:
+            write_arrays(self.arrays, stage / ARRAYS)
+            report.write_json(self.record, stage)
+        with out.adding("report and figures") as stage:
+            figures = plot.draw(self.record, self.arrays, stage / "figures")
+            captions = plot.captions(self.record, self.arrays, figures)
+            report.write_pages(self.record, figures, stage, captions)
 
     @classmethod
     def load(cls, folder: str | Path) -> Diagnosis:
         """Read back what `save` wrote; a report can be rebuilt without retraining.
 
         Raises:
-          FileNotFoundError: if either file is missing.
+          InputError: one line, for a folder that is not whole, files that are not those that were
+            written together, another schema, or a record of other types.
         """
+        folder = Path(folder)
+        verify(folder, [NAME, ARRAYS])
         record = report.load_json(folder)
-        with np.load(Path(folder) / ARRAYS, allow_pickle=False) as file:
-            return cls(record, dict(file))
+        report.check_record(record, folder / NAME)
+        return cls(record, read_arrays(folder / ARRAYS))
 
     def print(self, console: Console) -> None:
         """The findings on a rich console."""
         report.render(self.record, console)
+
+    def __repr__(self) -> str:
+        """On one line; `print` gives the findings."""
+        return f"<Diagnosis: {report.first_line(self.record)}>"
 
     def __str__(self) -> str:
         return report.text(self.record)

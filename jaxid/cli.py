@@ -5,11 +5,12 @@ Exit codes: 0 done; 2 the input is wrong; 1 a fault of jaxid; 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
-from jaxid.errors import InputError, exit_code
+from jaxid.core import interrupt
+from jaxid.core.ending import exit_code
+from jaxid.errors import InputError
 
 USAGE = """usage: jaxid COMMAND [options]      (jaxid COMMAND --help lists them)
 
@@ -29,24 +30,17 @@ COMMANDS = "explain, spectrum, predict, certify, train or data"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if args and args[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
-        return 0
-    if args and args[0] == "--version":
-        from jaxid import __version__
-
-        print(__version__)
-        return 0
-    try:
-        return exit_code("jaxid", lambda: _command(args)(args[1:]))
-    except BrokenPipeError:
-        # Whoever read the output has closed it; Python must not try to flush the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return exit_code("jaxid", lambda: _command(args)(args[1:]))
 
 
 def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
     """The function of the command named first; its module is imported only now."""
+    if args and args[0] in ("-h", "--help", "help"):
+        return lambda rest: _shown(USAGE)
+    if args and args[0] == "--version":
+        from jaxid import __version__
+
+        return lambda rest: _shown(f"{__version__}\n")
     if not args:
         raise InputError(f"no command; use {COMMANDS} (jaxid --help)")
     # Imported here so that --help and a wrong command answer at once.
@@ -64,4 +58,11 @@ def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
         from jaxid.commands.data import run
     else:
         raise InputError(f"no command {args[0]!r}; use {COMMANDS} (jaxid --help)")
+    # Importing takes seconds.
+    interrupt.check()
     return run
+
+
+def _shown(text: str) -> int:
+    print(text, end="")
+    return 0

@@ -35,6 +35,8 @@ from jaxid.training.run import Runner
 
 ScalingName: TypeAlias = Literal["raw", "unit", "centered", "standardized", "whitened"]
 DataName: TypeAlias = Literal["digits", "mnist", "gaussian"]
+SEEDS = 2**32
+"""What a key is made of has 32 bits."""
 GAUSSIAN = ("features", "examples", "kappa", "mean", "degrees_of_freedom")
 """Fields that only made data have."""
 
@@ -125,6 +127,11 @@ class IdentitySpec:
             _at_least(name, getattr(self, name), 1)
         _at_least("warmup-steps", self.warmup_steps, 0)
         _at_least("first-seed", self.first_seed, 0)
+        if self.first_seed + self.seeds > SEEDS:
+            raise InputError(
+                f"--first-seed is {self.first_seed} and --seeds {self.seeds}; seeds are numbers "
+                f"below {SEEDS:,}"
+            )
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"--learning-rate is {self.learning_rate}; give a positive number, e.g. 1e-3"
@@ -189,7 +196,15 @@ class IdentitySpec:
 
 
 def load_data(spec: IdentitySpec, report: Any = None) -> Dataset:
-    """The data set that a spec names."""
+    """The data set that a spec names.
+
+    Raises:
+      InputError: where it is not to be had, or made data would not fit in memory.
+    """
+    if spec.mnist_dir is not None and spec.data != "mnist":
+        raise InputError(f"--mnist-dir is for --data mnist, and --data is {spec.data}")
+    if spec.data == "gaussian":
+        _check_made(spec)
     gaussian = GaussianSpec(
         features=spec.features,
         examples=spec.examples,
@@ -198,6 +213,17 @@ def load_data(spec: IdentitySpec, report: Any = None) -> Dataset:
         degrees_of_freedom=spec.degrees_of_freedom,
     )
     return load(spec.data, mnist_dir=spec.mnist_dir, gaussian=gaussian, report=report)
+
+
+def _check_made(spec: IdentitySpec) -> None:
+    """Examples twice in float64, while they are drawn, and the rotation."""
+    need = 8 * (2 * (spec.examples + 500) * spec.features + 3 * spec.features**2)
+    available = psutil.virtual_memory().available
+    if need > available:
+        raise InputError(
+            f"{spec.examples:,} examples of {spec.features:,} features take {need / 1e9:,.1f} GB "
+            f"to make and {available / 1e9:.1f} GB are free; use fewer --examples or --features"
+        )
 
 
 def build_problem(spec: IdentitySpec, dataset: Dataset) -> Problem:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import os
 import runpy
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
+from unittest import mock
 
 from jaxid.admission import admit
+from jaxid.core import interrupt
+from jaxid.core.blame import described, line_in_users_file, of_the_machine, owned
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 
@@ -33,15 +37,17 @@ def load_problem(
     """
     path, name = _split(target)
     remarks: list[str] = []
-    with _run(path) as names:
+    with _users(path):
+        names = _run(path)
         found = _named(path, names, name, Problem)
         if not isinstance(found, (Problem, type)) and callable(found):
             found = found()
-        if isinstance(found, Problem):
-            # Inside, so that what the model or loss raises is one line too.
-            remarks = admit(found, gradient=gradient)
-    if not isinstance(found, Problem):
-        raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem")
+        if not isinstance(found, Problem):
+            raise InputError(
+                f"{name} in {path} is a {type(found).__name__}; make it a jaxid.Problem"
+            )
+        # Inside, so that what the model or loss raises is one line too.
+        remarks = admit(found, gradient=gradient)
     for line in remarks:
         tell(line)
     return found
@@ -57,8 +63,8 @@ def load_function(target: str) -> Callable[[Any], Any]:
       InputError: as in `load_problem`.
     """
     path, name = _split(target)
-    with _run(path) as names:
-        found = _named(path, names, name, FunctionType)
+    with _users(path):
+        found = _named(path, _run(path), name, FunctionType)
     if not callable(found):
         raise InputError(f"{name} in {path} is a {type(found).__name__}; make it a function")
     function: Callable[[Any], Any] = found
@@ -70,28 +76,73 @@ def _split(target: str) -> tuple[Path, str]:
     path = Path(path_text)
     if not colon or path.suffix != ".py":
         raise InputError(f"{target} is not FILE.py:NAME; name a file and what to take from it")
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
         raise InputError(f"there is no file {path}; give the path of the file that has {name}")
     return path, name
 
 
-@contextlib.contextmanager
-def _run(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's names; what fails in it, then or inside the block, is one line."""
-    sys.path.insert(0, str(path.parent.resolve()))
+def _run(path: Path) -> dict[str, Any]:
+    """The file's names. It is run as a script without arguments, whoever parses them."""
+    arguments, sys.argv, here = sys.argv, [str(path)], os.getcwd()
+    beside = str(path.parent.resolve())
+    sys.path.insert(0, beside)
     try:
-        yield runpy.run_path(str(path), run_name="jaxid_problem")
-    except InputError:
-        raise
-    except Exception as failed:  # noqa: BLE001 - whatever a user's file raises
-        # The user's line, not jaxid's: the last frame in their file.
-        frames = traceback.extract_tb(failed.__traceback__)
-        lines = [f.lineno for f in frames if Path(f.filename).name == path.name]
-        where = f" at line {lines[-1]}" if lines else ""
-        message = str(failed).splitlines()[0] if str(failed) else ""
-        raise InputError(f"{path} failed{where}: {type(failed).__name__}: {message}") from None
+        # Ctrl-C is the file's, wherever it stands.
+        with interrupt.immediate():
+            return runpy.run_path(str(path), run_name="jaxid_problem")
     finally:
-        sys.path.pop(0)
+        with contextlib.suppress(ValueError):
+            sys.path.remove(beside)
+        sys.argv = arguments
+        # What jaxid writes goes where it was asked to.
+        os.chdir(here)
+
+
+class _Exit(Exception):
+    """What argparse would have ended the program for."""
+
+
+def _refused(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    raise _Exit(message)
+
+
+def _exited(parser: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> None:
+    raise _Exit(message or f"status {status}")
+
+
+@contextlib.contextmanager
+def _users(path: Path) -> Iterator[None]:
+    """Whatever the user's code raises inside of the block is one line with its place."""
+    owned(path)
+    try:
+        with (
+            mock.patch.object(argparse.ArgumentParser, "error", _refused),
+            mock.patch.object(argparse.ArgumentParser, "exit", _exited),
+        ):
+            yield
+    except InputError as wrong:
+        place = line_in_users_file(wrong)
+        raise InputError(f"{place}: {wrong}" if place else str(wrong)) from None
+    except _Exit as wrong:
+        raise InputError(
+            f"{line_in_users_file(wrong) or path} parses arguments, and jaxid gives it none "
+            f"({wrong}); give each a default, or parse under if __name__ == '__main__'"
+        ) from None
+    except SystemExit as stop:
+        raise InputError(
+            f"{line_in_users_file(stop) or path} ends the program: sys.exit({stop.code!r}); put "
+            "that under if __name__ == '__main__'"
+        ) from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failed:  # noqa: BLE001 - whatever a user's file raises
+        place, machine = line_in_users_file(failed), of_the_machine(failed)
+        where = place.failed if place else f"{path} failed"
+        raise InputError(machine or f"{where}: {described(failed)}") from None
 
 
 def _named(path: Path, names: dict[str, Any], name: str, kind: type) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ def parse(spec: type[T], argv: Sequence[str], prog: str, description: str) -> T:
       InputError: one line that says what is wrong and where the help is.
       SystemExit: with 0, after --help.
     """
+    for flag, value in itertools.pairwise(argv):
+        if flag.startswith("--") and not value.strip():
+            raise InputError(f"{flag} is empty; give a value, or leave it out")
     panel = io.StringIO()
     # A plain StringIO has no encoding, and the help would be framed in dashes.
     page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)

@@ -7,6 +7,7 @@ no 1/2 anywhere.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +54,8 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
     return optax.softmax_cross_entropy_with_integer_labels(outputs, targets.astype(jnp.int32))
 
 
+MOST = 2**31 - 1
+"""Batches, epochs and steps are counted in int32."""
 LOSSES: dict[str, LossFn] = {"mse": squared_error, "cross_entropy": cross_entropy}
 
 
@@ -95,12 +98,19 @@ class Problem:
         object.__setattr__(self, "model", as_model(self.model))
         if isinstance(self.loss, str) and self.loss not in LOSSES:
             raise InputError(f"loss {self.loss!r} is unknown; use one of {', '.join(LOSSES)}")
-        if self.batch_size < 1 or self.epochs < 1:
+        if not isinstance(self.loss, str) and not callable(self.loss):
             raise InputError(
-                f"batch_size is {self.batch_size} and epochs {self.epochs}; both must be 1 or more"
+                f"loss is a {type(self.loss).__name__}; give its name ({', '.join(LOSSES)}), or "
+                "f(outputs, targets) -> (batch,)"
             )
+        _check_optimizer(self.optimizer)
         for name, part in (("train", self.train), ("test", self.test)):
             _check_arrays(name, part)
+        for name in ("batch_size", "epochs"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        # A batch larger than the data is all of it.
+        object.__setattr__(self, "batch_size", min(self.batch_size, self.examples))
+        for name, part in (("train", self.train), ("test", self.test)):
             if self.loss == "mse" and part is not None and np.ndim(part[1]) == 1:
                 # (n, m) outputs minus (n,) targets would be broadcast to (n, n).
                 raise InputError(
@@ -225,6 +235,41 @@ class Problem:
             )
 
 
+def _whole(name: str, value: Any) -> int:
+    """A number of batches or epochs, as an int.
+
+    Raises:
+      InputError: for what is no whole number of 1 or more.
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = 0
+    if whole < 1 or isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}; give a whole number of 1 or more")
+    if whole > MOST:
+        raise InputError(f"{name} is {value!r}; at most {MOST:,} are counted")
+    return whole
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    """It is an Optax chain.
+
+    Raises:
+      InputError: what it is instead, and what to give.
+    """
+    if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
+        return
+    what = type(optimizer).__name__
+    if isinstance(optimizer, type) or isinstance(getattr(optimizer, "tx", None), tuple):
+        fix = "give the Optax chain that it is made of, its tx"
+    elif callable(optimizer):
+        what, fix = getattr(optimizer, "__name__", what), "call it: optax.adam(1e-3)"
+    else:
+        fix = "give an Optax chain, optax.adam(1e-3) say"
+    raise InputError(f"optimizer is {what}, which has no init and update; {fix}")
+
+
 def _mapped(affine: AffineMap | None, x: Array) -> Array:
     if affine is None:
         return x.astype(jnp.float32) if not jnp.issubdtype(x.dtype, jnp.floating) else x
@@ -236,20 +281,56 @@ def _weighted_mean(values: Array, weights: Array) -> Array:
     return jnp.sum(jnp.where(weights > 0, values * weights, 0.0)) / jnp.sum(weights)
 
 
-def _check_arrays(name: str, part: tuple[Any, Any] | None) -> None:
-    if part is None:
+def _check_arrays(name: str, part: Any) -> None:
+    if part is None and name == "test":
         return
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        what = f"{len(part)} of them" if isinstance(part, tuple | list) else type(part).__name__
+        raise InputError(
+            f"{name} is not (inputs, targets) but {what}; give (x, y), or (x, None) for the "
+            "identity"
+        )
     x, y = part
     for what, array in (("inputs", x), ("targets", y)):
-        if array is not None and not hasattr(array, "shape"):
+        if array is None and what == "targets":
+            continue
+        if not hasattr(array, "shape") or not hasattr(array, "dtype"):
             raise InputError(
                 f"{name} {what} are a {type(array).__name__}; give one array, (examples, ...)"
             )
-    if np.ndim(x) < 2 or np.shape(x)[0] < 1:
+        _check_kind(f"{name} {what}", array)
+    if np.ndim(x) < 2 or np.size(x) < 1:
         raise InputError(
             f"{name} inputs have shape {np.shape(x)}; they need (examples, features), not empty"
         )
-    if y is not None and np.shape(y)[0] != np.shape(x)[0]:
+    if y is not None and np.shape(y)[:1] != np.shape(x)[:1]:
+        given = np.shape(y)[0] if np.ndim(y) else "no"
         raise InputError(
-            f"{name} has {np.shape(x)[0]} inputs and {np.shape(y)[0]} targets; give one per input"
+            f"{name} has {np.shape(x)[0]} inputs and {given} targets; give one per input"
         )
+
+
+def _check_kind(what: str, array: Any) -> None:
+    """Of real numbers or truth values.
+
+    Raises:
+      InputError: what they are instead, and what to do.
+    """
+    dtype = array.dtype
+    numbers = isinstance(dtype, np.dtype) and (
+        jnp.issubdtype(dtype, jnp.floating) or dtype.kind in "biu"
+    )
+    if numbers:
+        return
+    kind = getattr(dtype, "kind", "")
+    if kind == "O":
+        first = next(iter(np.asarray(array, object).ravel()), None)
+        ragged = isinstance(first, np.ndarray | list | tuple)
+        fix = "make its rows of one length" if ragged else "make numbers of it"
+    elif kind in "US":
+        fix = "give numbers: an integer for each word or label"
+    elif kind == "c":
+        fix = "give the real and the imaginary part as features of their own"
+    else:
+        fix = "give floating-point numbers or integers"
+    raise InputError(f"{what} are of type {dtype}; {fix}")

@@ -34,7 +34,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from jaxid.data.scaling import fit
 from jaxid.diagnosis.statistics import t_interval
-from jaxid.errors import InputError, exit_code
+from jaxid.core.ending import exit_code
+from jaxid.errors import InputError
 from jaxid.parsing import parse
 from jaxid.provenance import provenance, without_folders
 from jaxid.training.progress import Reporter, terminal

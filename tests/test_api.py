@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from jaxid.api import Diagnosis
+from jaxid.errors import InputError
 
 SAMPLE = runpy.run_path(str(Path(__file__).resolve().with_name("sample.py")))
 
@@ -33,6 +34,7 @@ def test_saving_and_loading_gives_the_same(diagnosis, tmp_path):
         "report.html",
         "report.md",
         "figures",
+        "manifest.json",
     }
     back = Diagnosis.load(str(folder))
     assert back.record == diagnosis.record
@@ -51,7 +53,7 @@ def test_a_report_is_rebuilt_from_what_was_saved(diagnosis, tmp_path):
 
 
 def test_loading_from_nowhere_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"diagnosis\.json"):
+    with pytest.raises(InputError, match=r"holds no manifest\.json; .*run it again"):
         Diagnosis.load(tmp_path)
 
 

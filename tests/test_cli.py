@@ -20,6 +20,7 @@ from jaxid.commands import explain as explain_command
 from jaxid.commands import predict as predict_command
 from jaxid.commands import spectrum as spectrum_command
 from jaxid.commands import train as train_command
+from jaxid.core import lock
 from jaxid.data import idx, mnist, network
 from jaxid.diagnosis import curvature as looking
 from jaxid.diagnosis import explain as explaining
@@ -153,12 +154,10 @@ def test_out_in_a_read_only_folder_is_refused(refused, tmp_path):
 
 
 def test_out_where_nothing_may_even_be_looked_at_is_refused(refused, monkeypatch, tmp_path):
-    import tempfile
-
     def denied(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", denied)
+    monkeypatch.setattr(lock.os, "open", denied)
     refused(["train", *TINY, "--out", str(tmp_path / "new")], "Permission denied", "--out")
 
 
@@ -251,7 +250,7 @@ def test_explain_of_one_seed_writes_its_report_data_and_figures(capsys, tmp_path
     argv = ["explain", *TINY, "--seeds", "1", "--trials", "none", "--out", str(out)]
     assert cli.main(argv) == 0
     assert {p.name for p in out.iterdir()} == {
-        "report.html", "report.md", "diagnosis.json", "arrays.npz", "figures",
+        "report.html", "report.md", "diagnosis.json", "arrays.npz", "figures", "manifest.json",
     }  # fmt: skip
     record = json.loads((out / "diagnosis.json").read_text())
     assert record["schema"] == 1 and record["problem"]["features"] == 4

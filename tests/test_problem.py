@@ -152,7 +152,7 @@ def test_a_model_may_be_given_as_a_factory():
     [
         ({"loss": "mae"}, f"use one of {', '.join(LOSSES)}"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"epochs": 0}, "epochs 0"),
+        ({"epochs": 0}, "epochs is 0"),
         ({"train": (np.zeros((0, D)), None)}, "train inputs"),
         ({"train": (np.zeros(D), None)}, "train inputs"),
         ({"test": (np.zeros((0, D)), None)}, "test inputs"),

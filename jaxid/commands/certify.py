@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxid.commands.output import check_out, finish, named_first
+from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.diagnosis.certification import (
     certify_regions,
@@ -91,17 +91,17 @@ def run(argv: Sequence[str]) -> int:
     own, rest = named_first(argv)
     options = parse(CertifyOptions, rest, "jaxid certify", description)
     target = None if options.target is None else load_function(options.target)
-    check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
-    reporter = terminal(notes)
-    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    subject = load_subject(own, options, notes)
-    record, arrays = measure(options, subject, target, notes, reporter)
-    seconds = round(time.perf_counter() - clock, 2)
-    record |= {"provenance": provenance(subject.seeds[:1], started, seconds)}
-    return finish(
-        record, arrays, options.out, "certificate", draw_certificate, print_certificate, notes
-    )
+    with claimed_out(options.out, options.overwrite, notes) as out:
+        reporter = terminal(notes)
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        subject = load_subject(own, options, notes)
+        record, arrays = measure(options, subject, target, notes, reporter)
+        seconds = round(time.perf_counter() - clock, 2)
+        record |= {"provenance": provenance(subject.seeds[:1], started, seconds)}
+        return finish(
+            record, arrays, out, "certificate", draw_certificate, print_certificate, notes
+        )
 
 
 def measure(

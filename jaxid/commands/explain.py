@@ -10,7 +10,8 @@ from typing import Literal
 from rich.console import Console
 
 from jaxid.api import Diagnosis
-from jaxid.commands.output import check_out
+from jaxid.commands.output import claimed_out
+from jaxid.core import interrupt
 from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, load_data
@@ -45,23 +46,26 @@ def run(argv: Sequence[str]) -> int:
         "exact curvature, remedies tried, one report."
     )
     options = parse(ExplainOptions, argv, "jaxid explain", description)
-    check_out(options.out, options.overwrite)
     spec = spec_of(IdentitySpec, options)
     notes = Console(stderr=True)
 
     def say(text: str) -> None:
         notes.print(text, highlight=False, style="dim")
 
-    dataset = load_data(spec, say)
-    plan = make_plan(spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds)
-    say(
-        f"{plan.spec.data}, depth {plan.spec.depth}, {counted(plan.spec.seeds, 'seed')}, "
-        f"{counted(plan.spec.epochs or 0, 'epoch')}: about {duration(plan.predicted_seconds)}"
-    )
-    diagnosis = Diagnosis(*explain(plan, terminal(notes)))
-    diagnosis.save(options.out)
-    diagnosis.print(Console(highlight=False))
-    if diagnosis.record["interrupted"]:
-        say(f"interrupted ({diagnosis.record['interrupted']}); what was finished is written")
-    print(f"\nreport: {options.out / 'report.html'}   data: {options.out / 'diagnosis.json'}")
-    return 130 if diagnosis.record["interrupted"] else 0
+    with claimed_out(options.out, options.overwrite, notes) as out:
+        dataset = load_data(spec, say)
+        plan = make_plan(
+            spec, dataset, trials=options.trials, spectrum_seeds=options.spectrum_seeds
+        )
+        say(
+            f"{plan.spec.data}, depth {plan.spec.depth}, {counted(plan.spec.seeds, 'seed')}, "
+            f"{counted(plan.spec.epochs or 0, 'epoch')}: about {duration(plan.predicted_seconds)}"
+        )
+        diagnosis = Diagnosis(*explain(plan, terminal(notes)))
+        diagnosis.write(out)
+        diagnosis.print(Console(highlight=False))
+        stopped = diagnosis.record["interrupted"]
+        if stopped:
+            say(f"interrupted ({stopped}); what was finished is written")
+        print(f"\nreport: {out.path / 'report.html'}   data: {out.path / 'diagnosis.json'}")
+        return interrupt.CODE if stopped else 0

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from jaxid.commands.output import check_out, finish, named_first
+from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.diagnosis.evidence import constant_targets
 from jaxid.diagnosis.prediction import method_of, moments_of, predict
@@ -27,6 +27,7 @@ from jaxid.provenance import provenance
 from jaxid.report.prediction import print_prediction, print_verdict
 from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
+from jaxid.wording import counted
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,17 @@ def run(argv: Sequence[str]) -> int:
     )
     own, rest = named_first(argv)
     options = parse(PredictOptions, rest, "jaxid predict", description)
-    check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
-    reporter = terminal(notes)
-    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    subject = load_subject(own, options, notes)
-    for line in subject.remarks:
-        notes.print(line, highlight=False)
-    record, arrays = measure(options, subject, reporter)
-    seconds = round(time.perf_counter() - clock, 2)
-    record |= {"provenance": provenance(subject.seeds, started, seconds)}
-    return finish(
-        record, arrays, options.out, "prediction", draw_prediction, print_prediction, notes
-    )
+    with claimed_out(options.out, options.overwrite, notes) as out:
+        reporter = terminal(notes)
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        subject = load_subject(own, options, notes)
+        for line in subject.remarks:
+            notes.print(line, highlight=False)
+        record, arrays = measure(options, subject, reporter)
+        seconds = round(time.perf_counter() - clock, 2)
+        record |= {"provenance": provenance(subject.seeds, started, seconds)}
+        return finish(record, arrays, out, "prediction", draw_prediction, print_prediction, notes)
 
 
 def measure(
@@ -127,14 +126,19 @@ def measure(
     except KeyboardInterrupt:
         record["interrupted"] = "predicting"
         return record, arrays
+    done = record["prediction"].get("interrupted")
+    if done is not None:
+        record["interrupted"] = f"predicting, after {done} of {counted(len(subject.seeds), 'seed')}"
     print_verdict(record["prediction"])
-    if not options.run:
+    if not options.run or done is not None:
         return record, arrays
     try:
         found = trained(runner, subject.seeds, reporter)
     except KeyboardInterrupt:
         record["interrupted"] = "training"
         return record, arrays
+    if found.interrupted is not None:
+        record["interrupted"] = f"training, after epoch {found.interrupted} of {problem.epochs}"
     record["measured"] = {
         "loss": found.loss.mean(axis=0).tolist(),
         "sem": _sem(found.loss),
@@ -156,16 +160,18 @@ class Trained(NamedTuple):
       steps: (t,), where units were counted.
       dead: (seeds, t), outputs that no example activates though their target varies; None for
         a model that is not looked into.
+      interrupted: epochs that were finished when an interrupt came; None if none did.
     """
 
     loss: np.ndarray
     steps: np.ndarray
     dead: np.ndarray | None
+    interrupted: int | None = None
 
 
 def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> Trained:
     """Train, and look at the whole training set at log-spaced steps and every epoch's end."""
-    history = runner.train(seeds, census=True, test_curve=False, reporter=reporter)
+    history = runner.train(seeds, census=True, test_curve=False, keep=True, reporter=reporter)
     census, problem = history.census, runner.problem
     assert census is not None
     ends = np.flatnonzero(census.step % problem.steps_per_epoch == 0)
@@ -173,7 +179,8 @@ def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> Trained:
     if census.dead:
         varying = ~constant_targets(problem)
         dead = (census.dead[-1] & varying[None, None, :]).sum(axis=2)
-    return Trained(np.asarray(census.loss, np.float64)[:, ends], census.step, dead)
+    losses = np.asarray(census.loss, np.float64)[:, ends]
+    return Trained(losses, census.step, dead, history.interrupted)
 
 
 def _sem(values: np.ndarray) -> list[float] | None:

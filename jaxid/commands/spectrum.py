@@ -12,10 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from rich.console import Console
 
 from jaxid import trees
-from jaxid.commands.output import check_out, finish, named_first
+from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
@@ -28,6 +29,7 @@ from jaxid.provenance import provenance
 from jaxid.report.curvature import print_curvature
 from jaxid.training.loop import one_seed
 from jaxid.training.progress import Reporter, terminal
+from jaxid.types import Params
 from jaxid.wording import counted, duration
 
 EXAMPLES = 10_000
@@ -75,6 +77,14 @@ class SpectrumOptions(SubjectOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.effort()
+        for name, least in (("restarts", 1), ("probes", 1), ("exact_order", 0)):
+            if getattr(self, name) < least:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} is {getattr(self, name)}; it must be {least} or more")
+        if self.looks is not None and self.looks < 2:
+            raise InputError(f"--looks is {self.looks}; the start and the end are 2")
+        if not 0 < self.share < float("inf"):
+            raise InputError(f"--share is {self.share}; give a positive number, 0.1 say")
         if self.checkpoint is not None and self.along:
             raise InputError("--along trains anew, and --checkpoint is trained; give one of them")
         if self.use_examples is not None and self.use_examples < 1:
@@ -97,18 +107,19 @@ def run(argv: Sequence[str]) -> int:
     )
     target, rest = named_first(argv)
     options = parse(SpectrumOptions, rest, "jaxid spectrum", description)
-    check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
-    reporter = terminal(notes)
-    subject = load_subject(target, options, notes)
-    for line in subject.remarks:
-        notes.print(line, highlight=False)
-    notes.print(_prediction(options, subject), highlight=False, style="dim")
-    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    record, arrays = measure(options, subject, reporter)
-    seconds = round(time.perf_counter() - clock, 2)
-    record |= {"provenance": provenance(subject.seeds, started, seconds)}
-    return finish(record, arrays, options.out, "spectrum", draw_curvature, print_curvature, notes)
+    with claimed_out(options.out, options.overwrite, notes) as out:
+        reporter = terminal(notes)
+        subject = load_subject(target, options, notes)
+        for line in subject.remarks:
+            notes.print(line, highlight=False)
+        _check_basis(options, one_seed(subject.states, 0).params)
+        notes.print(_prediction(options, subject), highlight=False, style="dim")
+        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        record, arrays = measure(options, subject, reporter)
+        seconds = round(time.perf_counter() - clock, 2)
+        record |= {"provenance": provenance(subject.seeds, started, seconds)}
+        return finish(record, arrays, out, "spectrum", draw_curvature, print_curvature, notes)
 
 
 def measure(
@@ -163,6 +174,23 @@ def measure(
         "along": along,
         "interrupted": stopped,
     }, arrays
+
+
+def _check_basis(options: SpectrumOptions, params: Params) -> None:
+    """The vectors that Lanczos keeps for so many eigenvalues, twice while it restarts.
+
+    Raises:
+      InputError: if they would not fit in memory.
+    """
+    order = trees.size(params)
+    vectors = min(order, 2 * sum(options.effort().wanted(order)) + 10)
+    need, available = 8 * vectors * order, psutil.virtual_memory().available
+    if need > available:
+        raise InputError(
+            f"--top {options.top} and --bottom {options.bottom} keep {vectors:,} vectors of "
+            f"{order:,} numbers, {need / 1e9:,.1f} GB, and {available / 1e9:.1f} GB are free; ask "
+            "for fewer"
+        )
 
 
 def _data(options: SpectrumOptions, subject: Subject) -> Any:

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
+from jaxid.core.manifest import digest, read_json, verify
 from jaxid.data.sources import Dataset
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
 from jaxid.loading import load_problem
 from jaxid.parsing import spec_of
 from jaxid.problem import Problem
-from jaxid.training.checkpoint import load_state
+from jaxid.training.checkpoint import FOLDER, RUN, load_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import TrainState
 from jaxid.training.run import Runner
@@ -83,6 +84,7 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         remarks: list[str] = []
         gradient = not getattr(options, "untrained", False)
         problem = load_problem(own, remarks.append, gradient=gradient)
+        check_memory(problem, options.seeds)
         runner = Runner(problem, choose_layout(options.layout, 1), options.precision)
         seeds = options.seed_list
         record = {"file": name}
@@ -111,19 +113,46 @@ def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
     machine's.
 
     Raises:
-      InputError: if the folder is none.
+      InputError: one line, if the folder is none, is not whole, or holds what another run left.
     """
-    try:
-        saved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["problem"]
-    except (OSError, ValueError, KeyError):
-        raise InputError(
-            f"--checkpoint {folder} holds no run.json of jaxid train; name its --out folder"
-        ) from None
+    named = f"--checkpoint {folder}"
+    if not folder.is_dir():
+        raise InputError(f"{named} is no folder; name the --out folder of jaxid train")
+    record = read_json(folder / RUN, named, "name the --out folder of a finished jaxid train")
+    files = verify(folder, [RUN, FOLDER]).files
+    own = {name: files[name] for name in files if name.startswith(f"{FOLDER}/")}
+    if record.get("parameters_sha256") != digest(own):
+        raise InputError(f"{named}: {RUN} belongs to other parameters than {FOLDER}; train again")
+    saved = record.get("problem")
+    if record.get("schema") != 1 or not isinstance(saved, dict):
+        raise InputError(f"{named}: {RUN} is not of this version; train again")
     known = {f.name for f in dataclasses.fields(IdentitySpec)}
     fields = {name: value for name, value in saved.items() if name in known}
     if fields.get("degrees_of_freedom") is None:
         fields["degrees_of_freedom"] = float("inf")
-    return IdentitySpec(**(fields | {"mnist_dir": mnist_dir}))
+    fields["mnist_dir"] = mnist_dir
+    for name, kind in get_type_hints(IdentitySpec).items():
+        if name in fields and not fits(fields[name], kind):
+            raise InputError(
+                f"{named}: {RUN} has {name} = {fields[name]!r}, which can't be; train again"
+            )
+    try:
+        return IdentitySpec(**fields)
+    except InputError as wrong:
+        raise InputError(f"{named}: {RUN} can't be ({wrong}); train again") from None
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value that was read is of an annotation's type: unions, literals and plain ones."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return any(fits(value, one) for one in get_args(kind))
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
 
 
 def refuse_flags(options: IdentitySpec, allowed: set[str], owner: str) -> None:

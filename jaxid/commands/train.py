@@ -13,7 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.commands.output import check_out
+from jaxid.commands.output import claimed_out
+from jaxid.core import interrupt
+from jaxid.core.folder import Folder
+from jaxid.core.manifest import digest, hashes
 from jaxid.experiment import (
     IdentitySpec,
     build_problem,
@@ -23,8 +26,9 @@ from jaxid.experiment import (
 )
 from jaxid.parsing import parse, spec_of
 from jaxid.provenance import provenance
-from jaxid.training.checkpoint import save_state
+from jaxid.training.checkpoint import FOLDER, RUN, save_state
 from jaxid.training.progress import terminal
+from jaxid.training.run import History
 from jaxid.wording import counted
 
 
@@ -42,44 +46,59 @@ def run(argv: Sequence[str]) -> int:
     """Parse, check, train, save, print one line per seed."""
     description = "Train the identity problem on many seeds and save losses and parameters."
     options = parse(TrainOptions, argv, "jaxid train", description)
-    check_out(options.out, options.overwrite)
     notes = Console(stderr=True)
-    dataset = load_data(options, lambda line: notes.print(line, style="dim", highlight=False))
+    with claimed_out(options.out, options.overwrite, notes) as out:
+        return _trained(options, out, notes)
+
+
+def _trained(options: TrainOptions, out: Folder, notes: Console) -> int:
+    def say(line: str) -> None:
+        notes.print(line, style="dim", highlight=False)
+
+    dataset = load_data(options, say)
     spec = spec_of(IdentitySpec, options).resolved(dataset)
     problem = build_problem(spec, dataset)
     check_memory(problem, spec.seeds)
     runner = build_runner(spec, problem)
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    history = runner.train(spec.seed_list, reporter=terminal(notes))
+    history = runner.train(spec.seed_list, keep=True, reporter=terminal(notes))
     seconds = round(time.perf_counter() - clock, 2)
-    seeds: list[dict[str, Any]] = []
-    for k, seed in enumerate(spec.seed_list):
-        bad = int(history.first_bad[k])
-        row: dict[str, Any] = {
-            "seed": seed,
-            "train_loss": _numbers(history.train[k]),
-            "test_loss": _numbers(history.test[k]),
-            "train_loss_end": _number(float(history.train_end.original_loss[k])),
-            "first_non_finite_step": bad if bad >= 0 else None,
-        }
-        if history.test_end is not None:
-            row |= {
-                "original_test_loss": _number(float(history.test_end.original_loss[k])),
-                "test_mape": _number(float(history.test_end.mape[k])),
-            }
-        seeds.append(row)
+    seeds = [_row(history, k, seed) for k, seed in enumerate(spec.seed_list)]
+    stopped = history.interrupted
     record = {
         "schema": 1,
         "problem": spec.as_json(),
         "provenance": provenance(spec.seed_list, started, seconds) | {"layout": runner.layout},
         "seeds": seeds,
+        "interrupted": None if stopped is None else f"after epoch {stopped} of {spec.epochs}",
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1, allow_nan=False)
-    (options.out / "run.json").write_text(text + "\n", encoding="utf-8")
-    save_state(history.state, options.out)
-    _print(seeds, seconds, options.out)
-    return 0
+    with out.adding(f"{RUN} and the parameters") as stage:
+        save_state(history.state, stage)
+        # Neither is of use with another run's other.
+        record["parameters_sha256"] = digest(hashes(stage, stage / FOLDER))
+        text = json.dumps(record, indent=1, allow_nan=False)
+        (stage / RUN).write_text(text + "\n", encoding="utf-8")
+    _print(seeds, seconds, out.path)
+    if stopped is not None:
+        say(f"interrupted ({record['interrupted']}); what was finished is written")
+    return 0 if stopped is None else interrupt.CODE
+
+
+def _row(history: History, k: int, seed: int) -> dict[str, Any]:
+    bad = int(history.first_bad[k])
+    row: dict[str, Any] = {
+        "seed": seed,
+        "train_loss": _numbers(history.train[k]),
+        "test_loss": _numbers(history.test[k]),
+        "train_loss_end": _number(float(history.train_end.original_loss[k])),
+        "first_non_finite_step": bad if bad >= 0 else None,
+    }
+    if history.test_end is not None:
+        row |= {
+            "original_test_loss": _number(float(history.test_end.original_loss[k])),
+            "test_mape": _number(float(history.test_end.mape[k])),
+        }
+    return row
 
 
 def _print(seeds: list[dict[str, Any]], seconds: float, out: Path) -> None:

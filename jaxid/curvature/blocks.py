@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.gram import reduced_gram
@@ -91,6 +92,7 @@ def unit_hessians(
         for start in range(0, chosen.size, chunk):
             part = chosen[start : start + chunk]
             for first in range(0, n, ROWS):
+                interrupt.check()
                 rows = slice(first, min(first + ROWS, n))
                 share = (rows.stop - rows.start) / n
                 blocks[start : start + chunk] += share * np.asarray(
@@ -173,6 +175,7 @@ def preactivations(
     kernel = np.asarray(kernel, np.float64)
     z = np.empty((features.shape[0], kernel.shape[1]))
     for start in range(0, features.shape[0], chunk):
+        interrupt.check()
         part = slice(start, start + chunk)
         np.matmul(features[part].astype(np.float64), kernel, out=z[part])
     if bias is not None:

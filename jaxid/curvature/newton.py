@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.curvature.activation import value
 from jaxid.curvature.blocks import stack
 from jaxid.curvature.newton_step import (
@@ -128,6 +129,7 @@ def solve_head(
     held = 8 * (rows.values.shape[0] + rows.columns.size**2)
     together = max(1, min(UNITS, HELD // held))
     for first in range(0, m, together):
+        interrupt.check()
         units = slice(first, min(first + together, m))
         group = _Group(*(part[..., units] for part in whole))  # views
         _solve_group(problem, group, np.asarray(targets[:, units], np.float64), max_iterations)
@@ -154,6 +156,7 @@ def _solve_group(problem: Units, group: _Group, y: np.ndarray, max_iterations: i
     active = np.flatnonzero(group.loss > 0)
     seen: dict[int, Seen] = {}
     for iteration in range(max_iterations + 1):
+        interrupt.check()
         if active.size == 0:
             return
         # Recomputed rather than updated by each step: no rounding piles up.

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg
 
+from jaxid.core import interrupt
 from jaxid.curvature.activation import derivative, value
 from jaxid.linalg.gram import EPS, Gram, changed_gram, reduced_gram
 from jaxid.linalg.parallel import over_cores
@@ -109,6 +110,7 @@ def cholesky_factor(matrix: np.ndarray) -> np.ndarray:
     # Slopes that underflow leave nothing of the matrix, and rounding may outgrow delta.
     delta = max(delta, float(np.finfo(np.float64).tiny))
     while True:
+        interrupt.check()
         damped = matrix.copy()
         damped[np.diag_indices_from(damped)] += delta
         try:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.curvature.blocks import curvature_weights, preactivations, stack
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.eigen import Eigen, eigen
@@ -135,6 +136,7 @@ def head_spectrum(
     on_device = jax.default_backend() == "gpu" if device is None else device
     blocks, dead = [], np.zeros(m, bool)
     for start in range(0, m, UNITS):
+        interrupt.check()
         units = slice(start, min(start + UNITS, m))
         if given is None:
             z = preactivations(features, kernel[:, units], None if bias is None else bias[units])
@@ -196,6 +198,7 @@ def _grams_on_device(rows: Rows, weights: np.ndarray) -> list[Gram]:
     with float64():
         x = jnp.asarray(rows.values, jnp.float64) + rows.shift
         for start in range(0, weights.shape[1], DEVICE_CHUNK):
+            interrupt.check()
             part = jnp.asarray(weights[:, start : start + DEVICE_CHUNK], jnp.float64)
             sizes = np.asarray(jnp.abs(part).T @ jnp.sum(x * x, axis=1))
             for matrix, size in zip(np.asarray(weighted_grams(x, part)), sizes, strict=True):

@@ -212,19 +212,21 @@ def certify_regions(
     """
     rows: list[Record] = []
     arrays: Arrays = {}
+    stopped: str | None = None
     with reporter.task("certificates", len(found)) as task:
         for region in found:
             try:
                 row, own = _certified(net, region, effort, seed, original, partial(_tell, task))
+                rows.append(row)
+                arrays |= own
+                task.advance(1, region.name)
             except KeyboardInterrupt:
                 if not rows:
                     raise
-                return Certified(rows, arrays, region.words)
-            rows.append(row)
-            arrays |= own
-            task.advance(1, region.name)
-    _nested(found, rows, arrays)
-    return Certified(rows, arrays, None)
+                stopped = region.words
+                break
+    _nested(found[: len(rows)], rows, arrays)
+    return Certified(rows, arrays, stopped)
 
 
 def _nested(found: list[Region], rows: list[Record], arrays: Arrays) -> None:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
@@ -100,6 +101,7 @@ def gather(
     seeds = history.first_bad.size
     coherent, incoherent = [], []
     for s in range(seeds):
+        interrupt.check()
         with jax.default_matmul_precision(runner.precision):
             mean, variance = shift(
                 seed_params(history.state, s), seed_params(annealed.state, s), runner.x, runner.y

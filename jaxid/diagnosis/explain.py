@@ -116,7 +116,7 @@ def explain(
     reporter = timed = Timed(reporter)
     runner = build_runner(spec, problem)
     history = runner.train(
-        spec.seed_list, census=True, census_seeds=plan.census_seeds, reporter=reporter
+        spec.seed_list, census=True, census_seeds=plan.census_seeds, keep=True, reporter=reporter
     )
     record: dict[str, Any] = {
         "schema": SCHEMA,
@@ -138,6 +138,9 @@ def explain(
     trials: list[Trial] = []
     record["interrupted"] = None
     try:
+        if history.interrupted is not None:
+            record["epochs_finished"] = history.interrupted
+            raise KeyboardInterrupt
         # True float32 on accelerators for what is measured too, not for training alone.
         with jax.default_matmul_precision(spec.precision):
             far = first_step(problem, spec.seed_list)
@@ -152,6 +155,9 @@ def explain(
     except KeyboardInterrupt:
         # Hours of training are not thrown away: what is finished is concluded from.
         record["interrupted"] = timed.stage
+        if history.interrupted is not None:
+            epoch = f"after epoch {history.interrupted} of {spec.epochs}"
+            record["interrupted"] = f"training, {epoch}"
         for name, nothing in UNFINISHED.items():
             record.setdefault(name, nothing)
         if record["budget"] is None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.newton import HeadSolution, solve_head
 from jaxid.nets.activations import CAN_DIE
@@ -98,6 +99,7 @@ def head_data(problem: Problem, params: Params, chunk: int = 4096) -> HeadData:
     features: list[np.ndarray] = []
     wanted: list[np.ndarray] = []
     for start in range(0, problem.examples, chunk):
+        interrupt.check()
         rows = slice(start, start + chunk)
         h, t = part(params, jnp.asarray(x[rows]), None if y is None else jnp.asarray(y[rows]))
         features.append(np.asarray(h))
@@ -159,6 +161,7 @@ def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.n
         bias_shift = data.bias - solution.bias
     quadratic, square = np.zeros(m), np.zeros(m)
     for start in range(0, n, 8192):
+        interrupt.check()
         rows = slice(start, start + 8192)
         h = data.features[rows].astype(np.float64)
         y = data.targets[rows].astype(np.float64)
@@ -189,6 +192,7 @@ def _stopped(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.nda
     if data.activation not in CAN_DIE:
         return off, below
     for start in range(0, n, 8192):
+        interrupt.check()
         rows = slice(start, start + 8192)
         z = data.features[rows].astype(np.float64) @ solution.kernel
         if solution.bias is not None:

@@ -42,14 +42,22 @@ def from_linearisation(
     chain = measured.chain
     assert chain is not None
     found: list[Linearised] = []
+    stopped = False
     with reporter.task("linearising", len(seeds)) as task:
         for k, seed in enumerate(seeds):
             params = one_seed(states, k).params
             key = role_key(seed_key(seed), "predicted subset")
-            found.append(
-                linearised(problem, params, chain, problem.epochs, key, scales=measured.scales)
-            )
-            task.advance(1, f"seed {seed}")
+            try:
+                found.append(
+                    linearised(problem, params, chain, problem.epochs, key, scales=measured.scales)
+                )
+                task.advance(1, f"seed {seed}")
+            except KeyboardInterrupt:
+                # Seeds that are predicted whole stand.
+                if not found:
+                    raise
+                stopped = True
+                break
     curves = np.stack([one.curve for one in found])
     until, why = _until(problem, found, curves)
     shares = [stable_share(chain, one.sharpness) for one in found]
@@ -78,6 +86,8 @@ def from_linearisation(
         },
         "elsewhere": None if found[0].elsewhere is None else found[0].elsewhere.tolist(),
     }
+    if stopped:
+        record["interrupted"] = len(found)
     return record, {"predicted/curve": curves.mean(axis=0), "predicted/seeds": curves}
 
 

@@ -43,6 +43,13 @@ def from_moments(
       bias: whether the layer has one.
       rectified: whether outputs are relu(z); else z.
       reporter: shows progress.
+
+    Returns:
+      (record, arrays), of the seeds that were finished if an interrupt came, with their number in
+      ``interrupted``.
+
+    Raises:
+      KeyboardInterrupt: if none was.
     """
     inputs, targets = examples_of(problem)
     with reporter.task("moments", 1) as task:
@@ -52,6 +59,7 @@ def from_moments(
     sizes = np.array([min(problem.batch_size, n - at) for at in range(0, n, problem.batch_size)])
     marks = marked(problem)
     courses: list[Course] = []
+    stopped = False
     with reporter.task("predicting", len(seeds) * int(marks[-1])) as task:
         for k, seed in enumerate(seeds):
             at = 0
@@ -63,10 +71,16 @@ def from_moments(
 
             params = jax.tree.map(np.asarray, one_seed(states, k).params)
             key = role_key(seed_key(seed), "predicted batches")
-            courses.append(
-                course(data, params, problem.optimizer, sizes, marks, key,
-                       rectified=rectified, advance=advance)
-            )  # fmt: skip
+            try:
+                made = course(data, params, problem.optimizer, sizes, marks, key,
+                              rectified=rectified, advance=advance)  # fmt: skip
+            except KeyboardInterrupt:
+                # Seeds that are predicted whole stand.
+                if not courses:
+                    raise
+                stopped = True
+                break
+            courses.append(made)
     ends = np.searchsorted(marks, steps * np.arange(problem.epochs + 1))
     losses = np.stack([found.loss.mean(axis=1) for found in courses])
     curve = losses[:, ends].mean(axis=0)
@@ -107,6 +121,8 @@ def from_moments(
             "predicted/fading": fading,
             "predicted/probability_dead": np.exp(-n * last).mean(axis=0),
         }
+    if stopped:
+        record["interrupted"] = len(courses)
     return record, arrays
 
 

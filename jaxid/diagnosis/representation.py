@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import RANGES
@@ -98,6 +99,7 @@ def outputs64(problem: Problem, params: Params, x: np.ndarray, chunk: int = 4096
     with float64():
         held = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
     for start in range(0, x.shape[0], chunk):
+        interrupt.check()
         # Nothing is yielded from inside: two of these at once would leave float64 on.
         with float64():
             rows = jnp.asarray(x[start : start + chunk])

@@ -36,6 +36,8 @@ def compound(record: dict[str, Any]) -> dict[str, Any] | None:
 def _where(record: dict[str, Any]) -> str:
     budget = record.get("budget")
     epochs = counted(record["problem"]["epochs"], "epoch")
+    if record.get("epochs_finished"):
+        epochs = f"{record['epochs_finished']:,} of {epochs}"
     bad = record.get("non_finite") or []
     if not budget:
         reason = record.get("budget_reason", "it was not measured")

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.expressivity.intervals import Interval, output_interval, propagate
 from jaxid.expressivity.network import Network, Numbers, Structure, run
 from jaxid.precision import float64
@@ -79,6 +80,7 @@ def worst_found(
         pairs = np.repeat(np.asarray(sides), restarts, axis=0)
         found, errors = [], []
         for start in range(0, len(pairs), TOGETHER):
+            interrupt.check()
             some = pairs[start : start + TOGETHER]
             own = jax.random.fold_in(key, 1 + start)
             starts = _starts(own, box, len(some))

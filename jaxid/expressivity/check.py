@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.errors import Fault
 from jaxid.expressivity.intervals import UNBOUNDED, Interval
 from jaxid.expressivity.network import Network, PointwiseStep, StraightStep, run
@@ -80,6 +81,7 @@ def _in_chunks(function: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarr
     size = min(len(x), ROWS)
     found = []
     for start in range(0, len(x), size):
+        interrupt.check()
         part = x[start : start + size]
         whole = np.resize(part, (size, *x.shape[1:]))
         found.append(np.asarray(function(whole), np.float64)[: len(part)])

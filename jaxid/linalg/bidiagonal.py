@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.core import interrupt
 from jaxid.linalg.operators import combination, inner_products
 from jaxid.types import Array, Params
 
@@ -139,6 +140,7 @@ def bidiagonalised(
     v = _over(w, alphas[0])
     blocks: list[Params] = []
     for step in range(steps):
+        interrupt.check()
         if step % BLOCK == 0:
             blocks.append(jax.tree.map(lambda x: jnp.zeros((BLOCK, *x.shape), x.dtype), v))
         blocks[-1] = _written(blocks[-1], v, step % BLOCK)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.core import interrupt
 from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
 from jaxid.linalg.operators import Deflated, combination, inner_products
 from jaxid.types import Key, MatVec, Params
@@ -57,6 +58,7 @@ def all_copies(
     taken, values, bounds = found.vectors, found.values, found.bounds
     products, scale = found.products, found.scale
     for number in range(ROUNDS):
+        interrupt.check()
         left = size - values.size
         if left < 1:
             break

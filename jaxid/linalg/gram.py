@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.linalg.rows import CHUNK, Rows, prepare_rows
 from jaxid.types import Array
 
@@ -156,6 +157,7 @@ def _sum(rows: Rows, index: np.ndarray | None) -> Gram:
     total = np.zeros((k, k))
     sums = np.zeros(k)
     for start in range(0, n, rows.chunk):
+        interrupt.check()
         part = slice(start, start + rows.chunk)
         chosen = rows.values[part] if index is None else rows.values[index[part]]
         if rows.integer:
@@ -181,6 +183,7 @@ def _weighted(rows: Rows, weights: np.ndarray) -> Gram:
         root = np.sqrt(sign * weights[index])
         part_sum = np.zeros((k, k))
         for start in range(0, index.size, CHUNK):
+            interrupt.check()
             part = slice(start, start + CHUNK)
             scaled = rows.values[index[part]].astype(np.float64)
             scaled += rows.shift

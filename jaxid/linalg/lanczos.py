@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.core import interrupt
 from jaxid.linalg.basis import compress, grow, ritz_vectors, row, start_basis
 from jaxid.linalg.operators import applied, prepared
 from jaxid.types import Array, Estimate, MatVec, Params
@@ -201,6 +202,7 @@ def eigenpairs(
         # A look at T now and then: what has converged needs no full basis.
         first, filled = filled, min(rows, max(wanted, filled) + STRIDE)
         for j in range(first, filled):
+            interrupt.check()
             grown = grow(grown, applied(product, grown.q), j, kept.size)
         products += filled - first
         beside = np.asarray(grown.off, np.float64)[:filled]

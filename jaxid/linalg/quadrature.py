@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid import trees
+from jaxid.core import interrupt
 from jaxid.linalg.operators import Product, applied
 from jaxid.types import Array, Params
 
@@ -43,6 +44,7 @@ def tridiagonal(product: Product, steps: int, start: Params) -> Tridiagonal:
     """
     at, length = _begun(start, steps)
     for _ in range(steps):
+        interrupt.check()
         at = _advanced(at, applied(product, at.q))
     return Tridiagonal(at.diagonal, at.off, length)
 

@@ -121,13 +121,13 @@ def from_linen(module: linen.Module) -> Model:
     """
 
     def init(key: Key, inputs: Array) -> Params:
-        return dict(module.init(key, inputs))["params"]
+        return dict(module.init(key, inputs)).get("params", {})
 
     def rest(inputs: Array) -> dict[str, Any]:
         # Rebuilt rather than kept from init, which may have run inside jit or vmap.
         example = jnp.zeros((1, *inputs.shape[1:]), inputs.dtype)
         key = jax.random.key(0)
-        if set(jax.eval_shape(module.init, key, example)) == {"params"}:
+        if set(jax.eval_shape(module.init, key, example)) <= {"params"}:
             return {}
         return {k: v for k, v in module.init(key, example).items() if k != "params"}
 

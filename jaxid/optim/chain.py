@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core import interrupt
 from jaxid.optim.forms import ANY, Form, Kind, Outside, Reason, Source, fixed, leaf, opaque
 from jaxid.optim.walk import walk
 from jaxid.types import Params
@@ -215,6 +216,7 @@ def walked(
     states, cuts = [], {}
     outvars = program.closed.jaxpr.outvars[n:]
     for k, (own, at) in enumerate(zip(leaves, program.states, strict=True)):
+        interrupt.check()
         if own.kind == "linear":
             own_leaf = leaf(Source("state", k), *at, numbers=numbers)
             states.append(replace(own_leaf, outside=own.outside))
@@ -263,6 +265,7 @@ def _classify(optimizer: optax.GradientTransformation, params: Params, state: An
     first = _first(optimizer, params)
     leaves = [StateLeaf("fixed").joined(form) for form in first]
     while True:
+        interrupt.check()
         found = walked(program, leaves, [], numbers=False)
         risen = [own.joined(form) for own, form in zip(leaves, found.states, strict=True)]
         # Kinds only rise, so that this ends.
@@ -352,6 +355,7 @@ def _followed(
     for role in first:
         taken = _with_role(program, taken, role, "linear")
     while True:
+        interrupt.check()
         found = forms(taken)
         bent = [role for role in first if not linear(found, role)]
         if not bent:

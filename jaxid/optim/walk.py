@@ -126,7 +126,7 @@ def _equation(
 
 def rounds(dtype: Any) -> bool:
     """Whether it is a floating-point type of fewer bits than float32."""
-    return bool(jnp.issubdtype(dtype, jnp.floating)) and jnp.finfo(dtype).bits < 32
+    return bool(jnp.issubdtype(dtype, jnp.floating)) and jnp.dtype(dtype).itemsize < 4
 
 
 def _draws(equation: Any) -> bool:

@@ -59,8 +59,8 @@ def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
         shown = np.where(np.isfinite(measured) & (measured > 0), measured, np.nan)
         label = f"measured, each of {len(measured)} seeds" if len(measured) > 1 else "measured"
         for k, values in enumerate(shown):
-            axes.plot(epochs, values, color=INK, marker="o", markersize=3.5, linestyle="none",
-                      label=label if k == 0 else None)  # fmt: skip
+            axes.plot(epochs[: values.size], values, color=INK, marker="o", markersize=3.5,
+                      linestyle="none", label=label if k == 0 else None)  # fmt: skip
     if found.get("floor"):
         axes.axhline(found["floor"], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
                      label=f"least loss possible {number(found['floor'])}")  # fmt: skip

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from jaxid.report.content import Record
 from jaxid.report.html import html
-from jaxid.report.json_file import load_json, write_json
+from jaxid.report.json_file import check_record, load_json, write_json
 from jaxid.report.markdown import markdown
+from jaxid.report.sections import headline, problem_line
 from jaxid.report.terminal import render, text
 
 
@@ -28,9 +29,31 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, folder)
+    write_pages(record, figures, folder, captions)
+
+
+def write_pages(
+    record: Record, figures: Mapping[str, Path], folder: Path, captions: Mapping[str, str]
+) -> None:
+    """Write report.html and report.md into a folder that is there; arguments as in `write`."""
     (folder / "report.html").write_text(html(record, figures, captions), encoding="utf-8")
     page = markdown(record, figures, captions, folder)
     (folder / "report.md").write_text(page, encoding="utf-8")
 
 
-__all__ = ["html", "load_json", "render", "text", "write", "write_json"]
+def first_line(record: Record) -> str:
+    """What was trained and the verdict's first sentence."""
+    return f"{problem_line(record)}: {headline(record)[0]}"
+
+
+__all__ = [
+    "check_record",
+    "first_line",
+    "html",
+    "load_json",
+    "render",
+    "text",
+    "write",
+    "write_json",
+    "write_pages",
+]

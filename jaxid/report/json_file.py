@@ -14,9 +14,20 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.manifest import read_json
+from jaxid.errors import InputError
 from jaxid.report.content import Record
 
 NAME = "diagnosis.json"
+SCHEMA = 1
+TYPES: dict[str, type] = {
+    "problem": dict, "provenance": dict, "final": dict, "verdict": list, "budget": dict,
+    "conditioning": dict, "points": list, "trials": list, "findings": list, "prescriptions": list,
+    "non_finite": list, "dead": dict, "certificate": dict, "prediction": dict, "mape": dict,
+    "first_step": dict, "interrupted": str, "well_posed": dict, "representation": dict,
+}  # fmt: skip
+"""What the parts of a diagnosis are, where they are there."""
+NEEDED = {"problem", "final", "verdict"}
 LISTED = "non_finite_values"
 REASON = "JSON has no such number"
 
@@ -43,12 +54,42 @@ def load_json(folder: str | Path) -> Record:
     """Read what `write_json` wrote, non-finite values put back in their places.
 
     Raises:
-      FileNotFoundError: if the folder holds no diagnosis.json.
+      InputError: one line: no diagnosis.json, or no JSON.
     """
-    record = json.loads((Path(folder) / NAME).read_text(encoding="utf-8"))
-    for entry in record.pop(LISTED, []):
-        _put(record, entry["path"], float(entry["value"]))
+    path = Path(folder) / NAME
+    record = read_json(path, str(folder), "name a folder that jaxid explain finished")
+    try:
+        for entry in record.pop(LISTED, []):
+            _put(record, entry["path"], float(entry["value"]))
+    except (TypeError, KeyError, IndexError, ValueError, AttributeError):
+        raise InputError(f"{path}: {LISTED} names no places of it; run it again") from None
     return record
+
+
+def check_record(record: Record, path: Path) -> None:
+    """See that a record that was read is a diagnosis of this version.
+
+    Args:
+      record: from `load_json`.
+      path: where it was read, for messages.
+
+    Raises:
+      InputError: one line, for another schema, a part that is missing, or one of another type.
+    """
+    if record.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} has schema {record.get('schema')!r} and this version reads {SCHEMA}; run "
+            "jaxid explain again"
+        )
+    for key, kind in TYPES.items():
+        value = record.get(key)
+        if value is None and key in NEEDED:
+            raise InputError(f"{path} has no {key}; run jaxid explain again")
+        if value is not None and not isinstance(value, kind):
+            raise InputError(
+                f"{path}: {key} is a {type(value).__name__} and should be a {kind.__name__}; run "
+                "jaxid explain again"
+            )
 
 
 def as_json(value: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from jaxid.report.content import Record, Table, is_number, title_of
 from jaxid.report.sections import headline, problem_line, sections
@@ -18,7 +19,7 @@ def markdown(
     record: Record, figures: Mapping[str, Path], captions: Mapping[str, str], folder: Path
 ) -> str:
     """The report as Markdown with pipe tables; links are relative to ``folder``."""
-    lines = [f"# {TITLE}", "", problem_line(record), ""]
+    lines = [f"# {TITLE}", "", escape(problem_line(record)), ""]
     lines += [f"- {escape(sentence)}" for sentence in headline(record)]
     left = dict(figures)
 
@@ -26,7 +27,7 @@ def markdown(
         path = left.pop(name, None)
         if path is not None:
             link = Path(os.path.relpath(path, folder)).as_posix()
-            lines.extend(["", f"![{label(name)}]({link})", ""])
+            lines.extend(["", f"![{escape(label(name))}]({quote(link)})", ""])
             if captions.get(name):
                 lines.append(f"*{escape(captions[name])}*")
 
@@ -67,4 +68,5 @@ def _table(table: Table) -> list[str]:
 def escape(words: str) -> str:
     """So that names from the record stay names: no markup, no HTML, no new cell or line."""
     words = " ".join(words.split())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", words)
+    # Entities too: &lt;script&gt; is text in the record and would be a tag's text in the page.
+    return re.sub(r"([\\`*_\[\]<>|#&~!])", r"\\\1", words)

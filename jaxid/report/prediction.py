@@ -139,7 +139,8 @@ def _curve(found: dict[str, Any], measured: dict[str, Any] | None) -> Table:
     for epoch in marks:
         cells = [f"{epoch}"] + ([number(curve[epoch])] if known else [])
         if measured is not None:
-            value = measured["loss"][epoch]
+            # Training may have been interrupted.
+            value = measured["loss"][epoch] if epoch < len(measured["loss"]) else None
             cells.append(number(value))
             if known:
                 fine = value is not None and curve[epoch] is not None and value > 0
@@ -161,8 +162,9 @@ def _deaths(told: dict[str, Any], measured: dict[str, Any] | None) -> Table:
     for k in sorted({round((count - 1) * i / ROWS) for i in range(ROWS + 1)}):
         cells = [f"{steps[k]:,}", number(round(told["dead"][k], 1))]
         if seen:
-            at = measured["dead_steps"].index(steps[k]) if measured else 0
-            cells.append(number(round(seen[at], 1)))
+            known = measured is not None and steps[k] in measured["dead_steps"]
+            at = measured["dead_steps"].index(steps[k]) if measured and known else 0
+            cells.append(number(round(seen[at], 1)) if known else number(None))
         table.add_row(*cells, number(round(told["fading"][k], 1)))
     return table
 

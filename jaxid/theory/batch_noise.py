@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.precision import float64
 from jaxid.theory.chains import Chain
 from jaxid.theory.least_squares import CHUNK, Quadratic
@@ -213,6 +214,7 @@ def largest_stable_rate(
     radius, change = 0.0, np.inf
     taken = steps if share > 0 else 1
     for _ in range(taken):
+        interrupt.check()
         pushed = (1 - share) * h[:, None] * size * h[None, :]
         if share > 0:
             pushed += share * _squeezed(inputs, basis, size) * (4 / m**2)
@@ -234,6 +236,7 @@ def _squeezed(inputs: np.ndarray, basis: np.ndarray, size: np.ndarray) -> np.nda
     total = np.zeros_like(size)
     wide = basis.shape[0] > inputs.shape[1]
     for start in range(0, inputs.shape[0], CHUNK):
+        interrupt.check()
         x = np.asarray(inputs[start : start + CHUNK], np.float64)
         if wide:
             x = np.concatenate([x, np.ones((len(x), 1))], axis=1)

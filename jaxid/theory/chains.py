@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core import interrupt
 from jaxid.optim.chain import classified, why_not_linear
 from jaxid.optim.linear_optimizer import SAME, linear_runs, rates_beside
 from jaxid.precision import float64
@@ -92,6 +93,7 @@ class VaryingChain(NamedTuple):
         wanted, found = np.asarray(steps, int), []
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(int(wanted[-1]) + 1 if wanted.size else 0):
+                interrupt.check()
                 found += [_held(state[:, 0])] * int((wanted == step).sum())
                 if step < len(self.still):
                     maps = self.still[step] + h * self.slope[step]

@@ -30,6 +30,7 @@ import numpy as np
 import optax
 from scipy.linalg import solve_discrete_lyapunov
 
+from jaxid.core import interrupt
 from jaxid.optim.rates import accumulates
 from jaxid.precision import float64, widened
 from jaxid.types import Array, Estimate, Key
@@ -131,6 +132,7 @@ def noise_floor(
     covariance = 1e-3 * float(np.mean(noise)) / np.trace(second) * np.eye(p)
     excess, change, how = 0.0, np.inf, f"answer of the chain to {numbers:,} noisy numbers"
     for _ in range(ROUNDS):
+        interrupt.check()
         weight = noise + ((x @ covariance) * x).sum(axis=1)
         gradient = 4 / outputs**2 * (
             share * (x * weight[:, None]).T @ x / n

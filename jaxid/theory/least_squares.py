@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core import interrupt
+
 CHUNK = 4096
 NOISE = 1e-9
 """The floor over the targets' mean square below which residuals are rounding."""
@@ -96,6 +98,7 @@ def linear_layer(inputs: np.ndarray, targets: np.ndarray, *, bias: bool = True) 
 def _chunks(inputs: np.ndarray, targets: np.ndarray, bias: bool):  # type: ignore[no-untyped-def]
     """(x~, y) in float64, a part at a time."""
     for start in range(0, inputs.shape[0], CHUNK):
+        interrupt.check()
         x = np.asarray(inputs[start : start + CHUNK], np.float64)
         if bias:
             x = np.concatenate([x, np.ones((len(x), 1))], axis=1)

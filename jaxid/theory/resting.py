@@ -40,6 +40,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core import interrupt
 from jaxid.optim.chain import ChainClass
 from jaxid.optim.rates import effective_rates, held_maps, looked_through, representative
 from jaxid.precision import float64, widened
@@ -222,6 +223,7 @@ def _solve(
     last, excess = np.inf, np.inf
     state = start
     for number in range(ROUNDS):
+        interrupt.check()
         state, v, trail = _run(state, v, jnp.asarray(number == 0), MEMORY, batch, scale, *arrays)
         trail = np.asarray(trail)
         last, excess = excess, float(trail.mean())

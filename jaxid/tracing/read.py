@@ -184,7 +184,7 @@ class _Reader:
         traced = [isinstance(arg, Value) for arg in args]
         shape = outs[0].shape
         for out in outs:
-            if jnp.issubdtype(out.dtype, jnp.floating) and jnp.finfo(out.dtype).bits < 32:
+            if jnp.issubdtype(out.dtype, jnp.floating) and out.dtype.itemsize < 4:
                 # Each number then is off by a part in 2^8 or 2^11, which bounds don't hold.
                 raise unreadable(name, b.place, f"rounding to {out.dtype.name}")
         if name == "optimization_barrier":

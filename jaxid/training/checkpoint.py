@@ -9,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxid.errors import InputError
 from jaxid.training.loop import TrainState
 
 FOLDER = "state"
+RUN = "run.json"
+"""What the run was, with the SHA-256 of the parameters that it belongs to."""
 
 
 def save_state(state: TrainState, folder: Path) -> None:
@@ -33,14 +36,21 @@ def load_state(folder: Path, like: TrainState) -> TrainState:
         only shapes and dtypes are read.
 
     Raises:
-      FileNotFoundError: if there is no checkpoint.
+      InputError: one line, if there is no checkpoint, or it is of other seeds or another network.
     """
     path = (folder / FOLDER).resolve()
     if not path.is_dir():
-        raise FileNotFoundError(f"no checkpoint in {folder}")
+        raise InputError(f"{folder} holds no {FOLDER}; name a folder that jaxid train wrote")
     target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _plain(like))
-    with ocp.StandardCheckpointer() as checkpointer:
-        plain = TrainState(*checkpointer.restore(path, target))
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            plain = TrainState(*checkpointer.restore(path, target))
+    except Exception as failed:  # noqa: BLE001 - damaged files may raise anything
+        reason = next(iter(str(failed).splitlines()), type(failed).__name__)
+        raise InputError(
+            f"the parameters in {folder / FOLDER} can't be read as those of its {RUN} "
+            f"({reason[:200]}); train again"
+        ) from None
     # Restored arrays are placed on a mesh; for those every program would be compiled anew.
     plain = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), plain)
     return plain._replace(key=jax.random.wrap_key_data(plain.key))

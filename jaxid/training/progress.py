@@ -1,4 +1,4 @@
-"""Progress on a terminal, by rich; silent anywhere else."""
+"""Progress on a terminal, by rich; silent anywhere else. Where it is told, an interrupt is seen."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jaxid.core import interrupt
+
 
 class Task(Protocol):
     """One piece of work under way."""
 
     def advance(self, steps: float = 1, note: str = "") -> None:
-        """Report ``steps`` more done, with a short note such as the loss."""
+        """Report ``steps`` more done, with a short note such as the loss.
+
+        Raises:
+          KeyboardInterrupt: if one was asked for: what was reported so far stands.
+        """
         ...
 
 
@@ -37,6 +43,8 @@ class Reporter(Protocol):
 class _SilentTask:
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Say nothing."""
+        del steps, note
+        interrupt.check()
 
 
 class Silent:
@@ -46,6 +54,7 @@ class Silent:
     def task(self, name: str, total: float) -> Iterator[Task]:
         """A task that says nothing."""
         del name, total
+        interrupt.check()
         yield _SilentTask()
 
 
@@ -57,6 +66,7 @@ class _BarTask:
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Move the bar."""
         self._progress.update(self._id, advance=steps, note=note)
+        interrupt.check()
 
 
 class Bars:
@@ -77,6 +87,7 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
+        interrupt.check()
         with Progress(*columns, console=self._console, transient=False) as progress:
             yield _BarTask(progress, name, total)
 

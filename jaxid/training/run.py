@@ -48,6 +48,8 @@ class History(NamedTuple):
       train_end, test_end: evaluations at the end, stacked; test_end None without a test set.
       first_bad: (S,), the step at which a seed's loss first was not finite, -1 if never; the
         number of steps where only the loss at the end is not.
+      interrupted: epochs that were finished when an interrupt came, of a run that keeps them;
+        None if none came.
     """
 
     state: TrainState
@@ -59,6 +61,7 @@ class History(NamedTuple):
     train_end: Evaluation
     test_end: Evaluation | None
     first_bad: np.ndarray
+    interrupted: int | None = None
 
 
 def census_steps(steps_per_epoch: int, count: int = 20) -> list[int]:
@@ -129,6 +132,7 @@ class Runner:
         census: bool = False,
         census_seeds: int | None = None,
         test_curve: bool = True,
+        keep: bool = False,
         name: str = "training",
         reporter: Reporter = SILENT,
     ) -> History:
@@ -141,11 +145,18 @@ class Runner:
             each epoch (a full pass each).
           census_seeds: only for that many seeds, the first ones; all if None.
           test_curve: evaluate the test set after every epoch.
+          keep: after an interrupt give the epochs that were finished, and say so in
+            `History.interrupted`.
           name, reporter: for the progress bar.
+
+        Raises:
+          KeyboardInterrupt: for an interrupt, unless an epoch is kept.
         """
         total = self.problem.epochs if epochs is None else epochs
         watched = (len(seeds) if census_seeds is None else census_seeds) if census else 0
-        return self._run(self.init(seeds), 0, total, Anneal(), watched, test_curve, name, reporter)
+        return self._run(
+            self.init(seeds), 0, total, Anneal(), watched, test_curve, name, reporter, keep=keep
+        )
 
     def losses(
         self, seeds: Sequence[int], *, name: str, reporter: Reporter = SILENT
@@ -191,6 +202,8 @@ class Runner:
         test_curve: bool,
         name: str,
         reporter: Reporter,
+        *,
+        keep: bool = False,
     ) -> History:
         per_epoch = self.problem.steps_per_epoch
         anneal = Anneal(*(jnp.asarray(v, jnp.int32) for v in anneal))
@@ -199,6 +212,7 @@ class Runner:
         records: list[tuple[int, Evaluation]] = []
         curve = test_curve and self.test is not None
         seeds = int(states.step.shape[0])
+        stopped: int | None = None
         with reporter.task(name, epochs * seeds) as task:
             for epoch in range(first, first + epochs):
                 cuts = census_steps(per_epoch) if watched and epoch == first else [0]
@@ -216,8 +230,16 @@ class Runner:
                     tests.append(self._evaluate_on_device(states, test=True).loss)
                 # The previous epoch's loss is ready by now: no wait on the running one.
                 note = _note(losses[-2] if len(losses) > 1 else None, epoch - first, epochs)
-                task.advance(seeds, note)
+                try:
+                    task.advance(seeds, note)
+                except KeyboardInterrupt:
+                    # Here the epoch stands whole, and so do the states.
+                    if not keep:
+                        raise
+                    stopped = epoch - first + 1
+                    break
             history = self._collect(states, losses, tests, records, curve)
+        history = history._replace(interrupted=stopped)
         return history
 
     def _census_pass(self, states: TrainState, watched: int) -> Evaluation:

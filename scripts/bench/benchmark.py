@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from jaxid.errors import exit_code
+from jaxid.core.ending import exit_code
 from jaxid.parsing import parse
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxid.errors import InputError
 from jaxid.nets.mlp import identity_network
 from jaxid.problem import Problem
 from jaxid.training.checkpoint import load_state, save_state
@@ -31,5 +32,5 @@ def test_states_come_back_bit_for_bit_and_training_goes_on_as_if_never_stopped(t
 
 
 def test_a_folder_without_a_checkpoint_says_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+    with pytest.raises(InputError, match="holds no state; name a folder"):
         load_state(tmp_path, None)

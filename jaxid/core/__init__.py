@@ -1,0 +1,1 @@
+"""What every layer uses: interrupts, errors told in one line, folders of results that are whole."""

@@ -1,0 +1,234 @@
+"""A folder of results: one writer, nothing half written, whole or it says that it is not.
+
+What belongs together is written into a hidden folder beside its place, then renamed into it, then
+the manifest is replaced. Whatever ends the process in between, every file is one that was finished,
+and the manifest lists those that belong together. A full disk costs what was being written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxid.core import manifest
+from jaxid.core.lock import locked
+from jaxid.core.manifest import Manifest
+from jaxid.errors import InputError
+
+HIDDEN = ".jaxid-"
+"""Names of what is only there while it is being written."""
+LOCK = f"{HIDDEN}writer"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL_WORDS = ("No space left", "Disk quota exceeded", "File too large")
+
+
+class Folder:
+    """A folder that this process alone writes into; from `claimed`.
+
+    Attributes:
+      path: where results go; another one if that became impossible meanwhile.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool, tell: Callable[[str], None]) -> None:
+        self.path = path
+        self._overwrite, self._tell = overwrite, tell
+        self._files: dict[str, str] = {}
+        self._began = False
+
+    @contextlib.contextmanager
+    def adding(self, what: str, *, last: bool = True) -> Iterator[Path]:
+        """A folder to write files into that belong together; they take their places at the end of
+        the block, all of them, or none if it raises.
+
+        Args:
+          what: for messages: "the figures".
+          last: whether nothing comes after it.
+
+        Raises:
+          InputError: one line, if the disk is full.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            stage = Path(tempfile.mkdtemp(prefix=f"{HIDDEN}writing-", dir=self.path))
+        except OSError as failed:
+            if failed.errno in FULL:
+                raise self._full(what) from None
+            self._elsewhere(failed.strerror or "it can't be written")
+            stage = Path(tempfile.mkdtemp(prefix=f"{HIDDEN}writing-", dir=self.path))
+        try:
+            yield stage
+            _to_disk(stage)
+            self._moved(stage, last=last)
+        except Exception as failed:
+            if is_full(failed):
+                raise self._full(what) from None
+            raise
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _moved(self, stage: Path, *, last: bool) -> None:
+        new = manifest.hashes(stage, stage)
+        files = self._files | new
+        # Written now: there may be no room for it once the others have their places.
+        listed = stage / manifest.NAME
+        listed.write_text(Manifest(files, last).text(), encoding="utf-8")
+        in_the_way = self._in_the_way(new)
+        if in_the_way:
+            self._elsewhere(in_the_way)
+        if not self._began:
+            self._clear(set(new))
+            self._began = True
+        for name in new:
+            target = self.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # A rename, unless the results went to another disk.
+            shutil.move(stage / name, target)
+        shutil.move(listed, self.path / manifest.NAME)
+        self._files = files
+
+    def _in_the_way(self, new: dict[str, str]) -> str:
+        """What appeared since the folder was claimed and is not ours to replace; or empty."""
+        for name in new:
+            target = self.path / name
+            if target.is_dir() and not target.is_symlink():
+                return f"{name} is a folder there"
+            if any(p.is_file() for p in list(target.parents)[: name.count("/")]):
+                return f"{name.rpartition('/')[0]} is a file there"
+            if not self._overwrite and name not in self._files and os.path.lexists(target):
+                return f"{name} has appeared there"
+        return ""
+
+    def _clear(self, new: set[str]) -> None:
+        """What an earlier run left: no manifest from here on, until the new one is there."""
+        try:
+            old = manifest.read_manifest(self.path).files
+        except InputError:
+            old = {}
+        (self.path / manifest.NAME).unlink(missing_ok=True)
+        for name in set(old) - new:
+            inside = Path(name)
+            if inside.is_absolute() or ".." in inside.parts:
+                continue
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
+                for parent in list(inside.parents)[:-1]:
+                    (self.path / parent).rmdir()
+
+    def _elsewhere(self, why: str) -> None:
+        """Another folder from now on; told once."""
+        last: OSError | None = None
+        for beside in (self.path.parent, Path(tempfile.gettempdir())):
+            try:
+                other = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-", dir=beside))
+            except OSError as failed:
+                last = failed
+                continue
+            self._tell(f"{self.path} can't take the results ({why}); they are in {other}")
+            self.path, self._files, self._began = other, {}, True
+            return
+        raise InputError(f"{self.path} can't take the results ({why}), nor its neighbours ({last})")
+
+    def _full(self, what: str) -> InputError:
+        kept = f"; {counted_files(self._files)} written before are whole" if self._files else ""
+        return InputError(
+            f"the disk of {self.path} is full: {what} could not be written{kept}; make room, or "
+            "name another folder"
+        )
+
+
+def counted_files(files: dict[str, str]) -> str:
+    """ "1 file", "3 files"."""
+    return f"{len(files)} file{'' if len(files) == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def claimed(
+    path: Path,
+    *,
+    overwrite: bool,
+    name: str = "--out",
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[Folder]:
+    """Check a folder before anything is computed, and keep other writers out of it.
+
+    A folder that was made for it goes again if nothing was written.
+
+    Args:
+      path: made, with its parents, if it is not there.
+      overwrite: whether it may hold something.
+      name: what the user calls it, for messages.
+      tell: is told where the results went instead.
+
+    Raises:
+      InputError: one line with the fix: no folder, not empty, not to be written, or another
+        process is writing into it.
+    """
+    made = _made(path, name, overwrite)
+    try:
+        with contextlib.ExitStack() as stack:
+            try:
+                free = stack.enter_context(locked(path / LOCK))
+            except OSError as failed:
+                raise _unwritable(path, name, failed) from None
+            if not free:
+                raise InputError(
+                    f"{name} {path} is being written by another jaxid; wait for it, or name "
+                    "another folder"
+                )
+            for left in path.glob(f"{HIDDEN}writing-*"):
+                # Nobody else holds the lock: their writer is gone.
+                shutil.rmtree(left, ignore_errors=True)
+            yield Folder(path, overwrite=overwrite, tell=tell)
+    finally:
+        for folder in made:
+            # Only where it stayed empty.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
+    """Folders that had to be made, the innermost first."""
+    try:
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{name} {path} is a link to nothing; name a folder")
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{name} {path} is a file; name a folder")
+        held = path.is_dir() and any(not p.name.startswith(HIDDEN) for p in path.iterdir())
+        if held and not overwrite:
+            raise InputError(f"{name} {path} is not empty; add --overwrite or name another folder")
+        missing = []
+        parent = path
+        while not parent.exists():
+            missing.append(parent)
+            parent = parent.parent
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as failed:
+        raise _unwritable(path, name, failed) from None
+    return missing
+
+
+def _unwritable(path: Path, name: str, failed: OSError) -> InputError:
+    return InputError(
+        f"{name} {path} can't be written ({failed.strerror}); name a folder you may write to"
+    )
+
+
+def is_full(failed: BaseException) -> bool:
+    """Whether an error means that there is no room: libraries in other languages say so in words
+    only."""
+    if isinstance(failed, OSError):
+        return failed.errno in FULL
+    return not isinstance(failed, InputError) and any(w in str(failed) for w in FULL_WORDS)
+
+
+def _to_disk(folder: Path) -> None:
+    """Past the kernel's buffers, so that names never come before contents."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
