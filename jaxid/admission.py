@@ -42,18 +42,20 @@ def admit(problem: Problem, *, gradient: bool = True) -> list[str]:
     Raises:
       InputError: one line: what, where, and what to do.
     """
-    check_model(problem, gradient=gradient)
-    check_data(problem)
-    check_test(problem)
-    check_labels(problem)
-    problem.check_loss()
-    check_optimizer(problem)
-    check_random(problem)
-    check_repeated(problem)
-    check_targets_apart(problem)
-    if gradient:
-        check_finite(problem)
-    return remarks(problem)
+    # Broadcasting is the user's own affair.
+    with jax.numpy_rank_promotion("allow"):
+        check_data(problem)
+        check_model(problem, gradient=gradient)
+        check_test(problem)
+        check_labels(problem)
+        problem.check_loss()
+        check_optimizer(problem)
+        check_random(problem)
+        check_repeated(problem)
+        check_targets_apart(problem)
+        if gradient:
+            check_finite(problem)
+        return remarks(problem)
 
 
 def remarks(problem: Problem) -> list[str]:
@@ -147,7 +149,7 @@ def check_data(problem: Problem) -> None:
     """
     for name, part in (("train", problem.train), ("test", problem.test)):
         for what, array in zip(("inputs", "targets"), part or (), strict=False):
-            if array is None or not jnp.issubdtype(jnp.asarray(array[:1]).dtype, jnp.inexact):
+            if array is None or not jnp.issubdtype(array.dtype, jnp.inexact):
                 continue
             rows = _not_finite(array)
             if rows.size:
@@ -158,11 +160,13 @@ def check_data(problem: Problem) -> None:
 
 
 def _not_finite(array: Any) -> np.ndarray:
-    """Rows of an array with NaN or infinity."""
+    """Rows of an array with NaN, infinity, or what is infinite in float32."""
     found = []
     for start in range(0, len(array), 4096):
         part = np.asarray(array[start : start + 4096], np.float64)
-        bad = ~np.isfinite(part.reshape(len(part), -1)).all(axis=1)
+        # In float64 a number may be finite that float32 does not hold.
+        held = np.isfinite(part) & (np.abs(part) <= np.finfo(np.float32).max)
+        bad = ~held.reshape(len(part), -1).all(axis=1)
         found.append(start + np.flatnonzero(bad))
     return np.concatenate(found) if found else np.zeros(0, int)
 

@@ -16,3 +16,11 @@ class Fault(RuntimeError):
     The command line prints it on stderr with how to report it and exits with 1; nothing is
     written.
     """
+
+
+def words_of(error: BaseException) -> str:
+    """An error's message; empty where making it fails, as a user's own may."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever a user's __str__ raises
+        return ""

@@ -30,6 +30,9 @@ def parse(spec: type[T], argv: Sequence[str], prog: str, description: str) -> T:
     for flag, value in itertools.pairwise(argv):
         if flag.startswith("--") and not value.strip():
             raise InputError(f"{flag} is empty; give a value, or leave it out")
+    for word in argv:
+        if word.startswith("--") and word.endswith("="):
+            raise InputError(f"{word[:-1]} is empty; give a value, or leave it out")
     panel = io.StringIO()
     # A plain StringIO has no encoding, and the help would be framed in dashes.
     page = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.blame import line_in_users_file
 from jaxid.errors import InputError
 from jaxid.nets.adapters import Model, as_model
 from jaxid.types import Array, LossFn, Params
@@ -55,7 +56,7 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
 
 
 MOST = 2**31 - 1
-"""Batches, epochs and steps are counted in int32."""
+"""Steps are counted in int32."""
 LOSSES: dict[str, LossFn] = {"mse": squared_error, "cross_entropy": cross_entropy}
 
 
@@ -106,10 +107,15 @@ class Problem:
         _check_optimizer(self.optimizer)
         for name, part in (("train", self.train), ("test", self.test)):
             _check_arrays(name, part)
-        for name in ("batch_size", "epochs"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
         # A batch larger than the data is all of it.
-        object.__setattr__(self, "batch_size", min(self.batch_size, self.examples))
+        batch = min(_whole("batch_size", self.batch_size), self.examples)
+        object.__setattr__(self, "batch_size", batch)
+        object.__setattr__(self, "epochs", _whole("epochs", self.epochs))
+        if self.epochs * self.steps_per_epoch > MOST:
+            raise InputError(
+                f"epochs is {self.epochs:,} of {self.steps_per_epoch:,} steps; at most {MOST:,} "
+                "steps are counted"
+            )
         for name, part in (("train", self.train), ("test", self.test)):
             if self.loss == "mse" and part is not None and np.ndim(part[1]) == 1:
                 # (n, m) outputs minus (n,) targets would be broadcast to (n, n).
@@ -223,6 +229,8 @@ class Problem:
         try:
             found = jax.eval_shape(self.output_losses, outputs, (x, y)).shape
         except TypeError as wrong:
+            if line_in_users_file(wrong) is not None:
+                raise
             message = str(wrong).splitlines()[0]
             raise InputError(
                 f"the loss does not take outputs {outputs.shape} and these targets: {message}"
@@ -247,8 +255,6 @@ def _whole(name: str, value: Any) -> int:
         whole = 0
     if whole < 1 or isinstance(value, bool):
         raise InputError(f"{name} is {value!r}; give a whole number of 1 or more")
-    if whole > MOST:
-        raise InputError(f"{name} is {value!r}; at most {MOST:,} are counted")
     return whole
 
 

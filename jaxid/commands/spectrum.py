@@ -180,9 +180,16 @@ def _check_basis(options: SpectrumOptions, params: Params) -> None:
     """The vectors that Lanczos keeps for so many eigenvalues, twice while it restarts.
 
     Raises:
-      InputError: if they would not fit in memory.
+      InputError: if there are not so many, or they would not fit in memory.
     """
     order = trees.size(params)
+    for name in ("top", "bottom"):
+        asked = getattr(options, name)
+        if asked > order and asked != getattr(SpectrumOptions, name):
+            raise InputError(
+                f"--{name} is {asked} and the network has {counted(order, 'parameter')}; ask for no "
+                "more eigenvalues"
+            )
     vectors = min(order, 2 * sum(options.effort().wanted(order)) + 10)
     need, available = 8 * vectors * order, psutil.virtual_memory().available
     if need > available:

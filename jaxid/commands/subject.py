@@ -97,7 +97,12 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
         spec = spec_of_checkpoint(options.checkpoint, options.mnist_dir)
     dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
-    spec = spec.resolved(dataset)
+    try:
+        spec = spec.resolved(dataset)
+    except InputError as wrong:
+        if options.checkpoint is None:
+            raise
+        raise _impossible(f"--checkpoint {options.checkpoint}", wrong) from None
     problem = build_problem(spec, dataset)
     check_memory(problem, spec.seeds)
     runner, seeds = build_runner(spec, problem), spec.seed_list
@@ -139,7 +144,11 @@ def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
     try:
         return IdentitySpec(**fields)
     except InputError as wrong:
-        raise InputError(f"{named}: {RUN} can't be ({wrong}); train again") from None
+        raise _impossible(named, wrong) from None
+
+
+def _impossible(named: str, wrong: InputError) -> InputError:
+    return InputError(f"{named}: {RUN} can't be ({wrong}); train again")
 
 
 def fits(value: Any, kind: Any) -> bool:

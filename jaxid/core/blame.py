@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxid.core.folder import is_full
+from jaxid.errors import words_of
 
 OWN = Path(__file__).resolve().parents[1]
 LIBRARIES = [Path(p).resolve() for p in {*sysconfig.get_paths().values()}]
@@ -66,7 +67,7 @@ def line_in_users_file(error: BaseException) -> Place | None:
     if frames:
         return _shown(Path(frames[-1].filename), frames[-1].lineno)
     # What a callback raised while the program ran comes as text.
-    found = re.findall(r'File "([^"\n]+)", line (\d+)', _text(error))
+    found = re.findall(r'File "([^"\n]+)", line (\d+)', words_of(error))
     own = [(Path(name), int(line)) for name, line in found if _is_users(Path(name))]
     return _shown(*own[-1]) if own else None
 
@@ -74,7 +75,7 @@ def line_in_users_file(error: BaseException) -> Place | None:
 def described(error: BaseException) -> str:
     """ "ValueError: its message", on one line, and what to do about it where that is known."""
     name = type(error).__name__
-    lines = [line.strip() for line in _text(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in words_of(error).splitlines() if line.strip()]
     inner = [line for line in lines if re.match(r"\w*(Error|Exception|Interrupt): ", line)]
     # The last line of a traceback that a callback left in the message says what it was.
     message = inner[-1] if "Traceback (most recent call last):" in lines and inner else ""
@@ -94,17 +95,13 @@ def one_line(text: str) -> str:
     )
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a message of the user's own making
-        return ""
-
-
 def _is_users(path: Path) -> bool:
     try:
         whole = path.resolve()
-    except (OSError, RuntimeError):
+        # Code without a file is called <string> and the like.
+        if not whole.is_file():
+            return False
+    except (OSError, RuntimeError, ValueError):
         return False
     if whole in _files:
         return True
@@ -118,7 +115,7 @@ def _shown(path: Path, line: int | None) -> Place:
 
 def of_the_machine(error: BaseException) -> str | None:
     """One line for what no code is to blame for: no memory, no room, no such device; else None."""
-    text = _text(error)
+    text = words_of(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
         place = line_in_users_file(error)
         what = text.strip().splitlines()[0] if text.strip() else "none is left"

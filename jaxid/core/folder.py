@@ -18,7 +18,7 @@ from pathlib import Path
 from jaxid.core import manifest
 from jaxid.core.lock import locked
 from jaxid.core.manifest import Manifest
-from jaxid.errors import InputError
+from jaxid.errors import InputError, words_of
 
 HIDDEN = ".jaxid-"
 """Names of what is only there while it is being written."""
@@ -207,15 +207,16 @@ def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
             missing.append(parent)
             parent = parent.parent
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as failed:
+    except (OSError, ValueError) as failed:
+        if isinstance(failed, InputError):
+            raise
         raise _unwritable(path, name, failed) from None
     return missing
 
 
-def _unwritable(path: Path, name: str, failed: OSError) -> InputError:
-    return InputError(
-        f"{name} {path} can't be written ({failed.strerror}); name a folder you may write to"
-    )
+def _unwritable(path: Path, name: str, failed: OSError | ValueError) -> InputError:
+    why = failed.strerror if isinstance(failed, OSError) else failed
+    return InputError(f"{name} {path} can't be written ({why}); name a folder you may write to")
 
 
 def is_full(failed: BaseException) -> bool:
@@ -223,7 +224,7 @@ def is_full(failed: BaseException) -> bool:
     only."""
     if isinstance(failed, OSError):
         return failed.errno in FULL
-    return not isinstance(failed, InputError) and any(w in str(failed) for w in FULL_WORDS)
+    return not isinstance(failed, InputError) and any(w in words_of(failed) for w in FULL_WORDS)
 
 
 def _to_disk(folder: Path) -> None:
