@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.blame import with_place
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
@@ -194,10 +195,9 @@ def check_optimizer(problem: Problem) -> None:
         with jax.numpy_rank_promotion("allow"):
             before, moves, state = jax.eval_shape(step, params, number)
     except Exception as wrong:  # noqa: BLE001 - whatever a user's optimizer raises
-        message = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
         raise InputError(
             "the optimizer can't be used as update(gradients, state, params, value=loss), which is "
-            f"how networks are trained here: {message}"
+            f"how networks are trained here: {with_place(wrong)}"
         ) from None
     given, made = (str(jax.tree.structure(tree)) for tree in (params, moves))
     if made != given:

@@ -91,9 +91,7 @@ def _run(path: Path) -> dict[str, Any]:
     beside = str(path.parent.resolve())
     sys.path.insert(0, beside)
     try:
-        # Ctrl-C is the file's, wherever it stands.
-        with interrupt.immediate():
-            return runpy.run_path(str(path), run_name="jaxid_problem")
+        return runpy.run_path(str(path), run_name="jaxid_problem")
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(beside)
@@ -120,6 +118,8 @@ def _users(path: Path) -> Iterator[None]:
     owned(path)
     try:
         with (
+            # Ctrl-C is the user's code's, wherever it stands.
+            interrupt.immediate(),
             mock.patch.object(argparse.ArgumentParser, "error", _refused),
             mock.patch.object(argparse.ArgumentParser, "exit", _exited),
         ):

@@ -187,8 +187,8 @@ def _check_basis(options: SpectrumOptions, params: Params) -> None:
         asked = getattr(options, name)
         if asked > order and asked != getattr(SpectrumOptions, name):
             raise InputError(
-                f"--{name} is {asked} and the network has {counted(order, 'parameter')}; ask for no "
-                "more eigenvalues"
+                f"--{name} is {asked} and the network has {counted(order, 'parameter')}; ask for "
+                "no more eigenvalues"
             )
     vectors = min(order, 2 * sum(options.effort().wanted(order)) + 10)
     need, available = 8 * vectors * order, psutil.virtual_memory().available

@@ -76,15 +76,21 @@ def described(error: BaseException) -> str:
     """ "ValueError: its message", on one line, and what to do about it where that is known."""
     name = type(error).__name__
     lines = [line.strip() for line in words_of(error).splitlines() if line.strip()]
-    inner = [line for line in lines if re.match(r"\w*(Error|Exception|Interrupt): ", line)]
+    inner = [line for line in lines if re.match(r"\w*(Error|Exception|Interrupt)\b", line)]
     # The last line of a traceback that a callback left in the message says what it was.
-    message = inner[-1] if "Traceback (most recent call last):" in lines and inner else ""
+    message = inner[-1] if inner and any("Traceback (most recent" in line for line in lines) else ""
     message = message or (lines[0] if lines else "")
     if isinstance(error, SyntaxError):
         message = error.msg
     message = message if len(message) <= LENGTH else message[:LENGTH] + "..."
     fix = FIXES.get(name)
     return (f"{name}: {message}" if message else name) + (f"; {fix}" if fix else "")
+
+
+def with_place(error: BaseException) -> str:
+    """ "FILE line N: ValueError: its message", as far as there is a line of the user's."""
+    place = line_in_users_file(error)
+    return f"{place}: {described(error)}" if place else described(error)
 
 
 def one_line(text: str) -> str:

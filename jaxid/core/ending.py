@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ from jaxid.errors import Fault, InputError
 
 NARROWEST = 40
 """Columns below which nothing is laid out: in one column it takes minutes and tells nothing."""
+CALLBACKS = ("jax._src.debugging", "jax._src.callback")
+"""JAX writes the traceback of a failed callback, and then raises it too."""
 REPORT = (
     "this is a fault of jaxid, not of your file, and nothing was certified; please report it to "
     "its authors with your file, the command and this line"
@@ -105,6 +108,8 @@ def _laid_out() -> Iterator[None]:
         # A terminal that lacks a letter shows a question mark.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    for logger in CALLBACKS:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     before = os.environ.get("COLUMNS")
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)

@@ -23,6 +23,8 @@ from jaxid.errors import InputError, words_of
 HIDDEN = ".jaxid-"
 """Names of what is only there while it is being written."""
 LOCK = f"{HIDDEN}writer"
+COMING, BEFORE = f"{HIDDEN}coming", f"{HIDDEN}before"
+"""Lists of a folder that is being changed: what will be there, and what was."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_WORDS = ("No space left", "Disk quota exceeded", "File too large")
 
@@ -73,13 +75,15 @@ class Folder:
 
     def _moved(self, stage: Path, *, last: bool) -> None:
         new = manifest.hashes(stage, stage)
-        files = self._files | new
-        # Written now: there may be no room for it once the others have their places.
-        listed = stage / manifest.NAME
-        listed.write_text(Manifest(files, last).text(), encoding="utf-8")
         in_the_way = self._in_the_way(new)
         if in_the_way:
             self._elsewhere(in_the_way)
+        files = self._files | new
+        # Before the others have their places: there may be no room for it then, and whoever is
+        # killed from here on leaves a list of what is his.
+        listed = stage / COMING
+        listed.write_text(Manifest(files, last).text(), encoding="utf-8")
+        shutil.move(listed, self.path / COMING)
         if not self._began:
             self._clear(set(new))
             self._began = True
@@ -88,7 +92,8 @@ class Folder:
             target.parent.mkdir(parents=True, exist_ok=True)
             # A rename, unless the results went to another disk.
             shutil.move(stage / name, target)
-        shutil.move(listed, self.path / manifest.NAME)
+        os.replace(self.path / COMING, self.path / manifest.NAME)
+        (self.path / BEFORE).unlink(missing_ok=True)
         self._files = files
 
     def _in_the_way(self, new: dict[str, str]) -> str:
@@ -105,12 +110,13 @@ class Folder:
 
     def _clear(self, new: set[str]) -> None:
         """What an earlier run left: no manifest from here on, until the new one is there."""
-        try:
-            old = manifest.read_manifest(self.path).files
-        except InputError:
-            old = {}
-        (self.path / manifest.NAME).unlink(missing_ok=True)
-        for name in set(old) - new:
+        if (self.path / manifest.NAME).exists():
+            os.replace(self.path / manifest.NAME, self.path / BEFORE)
+        old = set()
+        for listed in (BEFORE, COMING):
+            with contextlib.suppress(InputError):
+                old |= set(manifest.read_manifest(self.path, listed).files)
+        for name in old - new:
             inside = Path(name)
             if inside.is_absolute() or ".." in inside.parts:
                 continue

@@ -53,17 +53,21 @@ def hashes(folder: Path, below: Path) -> dict[str, str]:
     }
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, name: str = NAME) -> Manifest:
     """The folder's list.
+
+    Args:
+      folder: where it lies.
+      name: of its file.
 
     Raises:
       InputError: one line, if there is none or it can't be one.
     """
     fix = "it is no folder that jaxid finished: run it again, or name another"
-    record = read_json(folder / NAME, str(folder), fix)
+    record = read_json(folder / name, str(folder), fix)
     files = record.get("files")
     if not isinstance(files, dict) or record.get("schema") != SCHEMA:
-        raise InputError(f"{folder / NAME} is no list of this version's; write the folder again")
+        raise InputError(f"{folder / name} is no list of this version's; write the folder again")
     found = {
         name: row["sha256"]
         for name, row in files.items()

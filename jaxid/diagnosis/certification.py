@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.blame import with_place
 from jaxid.diagnosis.regions import Effort, Region, regions
 from jaxid.errors import InputError
 from jaxid.expressivity.attack import evaluated
@@ -98,10 +99,9 @@ def _coupling(error: Callable[[Any], Any], shape: tuple[int, ...]) -> Coupling |
     except (TypeError, ValueError, IndexError, ZeroDivisionError) as failed:
         if isinstance(failed, InputError):
             raise
-        first = str(failed).partition("\n")[0]
         raise InputError(
-            f"the network can't take a batch of some other size ({first}); certify one that takes "
-            "any number of inputs"
+            f"the network can't take a batch of some other size ({with_place(failed)}); certify "
+            "one that takes any number of inputs"
         ) from None
 
 
@@ -144,10 +144,9 @@ def _check_target(target: Callable[[Any], Any], shape: tuple[int, ...]) -> None:
     try:
         jax.eval_shape(target, jnp.zeros((2, *shape), jnp.float32))
     except (TypeError, ValueError, IndexError) as failed:
-        first = str(failed).partition("\n")[0]
         raise InputError(
-            f"--target can't take a batch of inputs of shape {shape} ({first}); name a function of "
-            "what the network takes"
+            f"--target can't take a batch of inputs of shape {shape} ({with_place(failed)}); name "
+            "a function of what the network takes"
         ) from None
 
 
