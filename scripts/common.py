@@ -32,9 +32,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from jaxid.core.ending import exit_code
 from jaxid.data.scaling import fit
 from jaxid.diagnosis.statistics import t_interval
-from jaxid.core.ending import exit_code
 from jaxid.errors import InputError
 from jaxid.parsing import parse
 from jaxid.provenance import provenance, without_folders

@@ -98,8 +98,12 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
     radius = effort.radius if effort.radius is not None else (most - least) / 20
     name = "training" if training else "test"
     for k, centre in enumerate(centres[: effort.balls]):
-        box = Interval(np.maximum(centre - radius, low), np.minimum(centre + radius, high))
-        words = f"within {radius:g} of {name} example {k + 1}, and in range"
+        # An example of the test set may lie outside of the training set's range.
+        ends = np.minimum(low, centre), np.maximum(high, centre)
+        beyond = bool(np.any(centre < low) or np.any(centre > high))
+        box = Interval(np.maximum(centre - radius, ends[0]), np.minimum(centre + radius, ends[1]))
+        where = "which lies beyond the range" if beyond else "and in range"
+        words = f"within {radius:g} of {name} example {k + 1}, {where}"
         found.append(Region(f"ball_{k + 1}", words, box, radius))
     if effort.curve:
         centre = 0.5 * (least + most)

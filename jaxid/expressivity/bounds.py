@@ -61,7 +61,12 @@ def output_bounds(
       box: low and high, each (inputs,); both are float64 or exact in it.
       method: the dearest to use.
       steps: of the optimisation.
+
+    Raises:
+      ValueError: for an empty box, on which every statement would be true.
     """
+    if np.any(np.asarray(box.low) > np.asarray(box.high)):
+        raise ValueError("the box is empty: a low end lies above its high end")
     with float64():
         box = Interval(*(jnp.asarray(end, jnp.float64).ravel() for end in box))
         if method == "intervals":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -98,10 +97,13 @@ def test_one_writer_in_this_process_and_in_another(tmp_path):
 def test_what_raises_while_writing_leaves_what_was_there(tmp_path):
     out = tmp_path / "out"
     write(out, "old")
-    with claimed(out, overwrite=True) as opened, pytest.raises(ZeroDivisionError):
-        with opened.adding("a.txt") as stage:
-            (stage / "a.txt").write_text("new")
-            1 / 0  # noqa: B018
+    with (
+        claimed(out, overwrite=True) as opened,
+        pytest.raises(ZeroDivisionError),
+        opened.adding("a.txt") as stage,
+    ):
+        (stage / "a.txt").write_text("new")
+        1 / 0  # noqa: B018
     assert held(out)["a.txt"] == "old a.txt"
     assert manifest.verify(out, ["a.txt", "b"])
 
@@ -116,10 +118,10 @@ def test_a_full_disk_costs_what_was_being_written_and_nothing_finished(tmp_path,
     with claimed(out, overwrite=True) as opened:
         with opened.adding("the numbers", last=False) as stage:
             (stage / "a.txt").write_text("numbers")
-        with pytest.raises(InputError, match="the figures could not be written; 1 file"):
-            with opened.adding("the figures") as stage:
-                (stage / "b.txt").write_text("figures")
-                raise failed
+        words = "the figures could not be written; 1 file"
+        with pytest.raises(InputError, match=words), opened.adding("the figures") as stage:
+            (stage / "b.txt").write_text("figures")
+            raise failed
     assert set(held(out)) == {"a.txt", "manifest.json"}
     assert not manifest.verify(out, ["a.txt"]).finished
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -98,14 +99,15 @@ def test_other_people_s_code_is_interrupted_where_it_stands():
 
 
 def test_what_other_people_s_code_swallows_is_raised_after_it():
-    with interrupt.listening(command=True), pytest.raises(KeyboardInterrupt):
-        with interrupt.immediate():
-            try:
-                ctrl_c()
-                time.sleep(1)
-            except KeyboardInterrupt:
-                pass
-            soon(lambda: interrupt._state.pending)
+    with (
+        interrupt.listening(command=True),
+        pytest.raises(KeyboardInterrupt),
+        interrupt.immediate(),
+    ):
+        with contextlib.suppress(KeyboardInterrupt):
+            ctrl_c()
+            time.sleep(1)
+        soon(lambda: interrupt._state.pending)
 
 
 def test_a_second_ctrl_c_in_a_function_raises_at_once():

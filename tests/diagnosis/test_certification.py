@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,8 @@ from jaxid.diagnosis.family_verdict import family_record, family_verdict, verdic
 from jaxid.diagnosis.regions import Effort, regions
 from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.expressivity.bounds import output_bounds
+from jaxid.expressivity.intervals import Interval
 from jaxid.nets.mlp import identity_network
 
 X = np.random.default_rng(0).integers(0, 17, (50, 4)).astype(np.uint8)
@@ -201,3 +204,22 @@ def test_the_floor_in_mean_square_stands_beside_the_one_of_the_worst_error():
     floor = found["mean_square"]["lower"]["value"]
     assert np.isclose(floor, np.sum(singular[10:] ** 2) / x.size)
     assert found["lower"] == 8.0, "two opposite corners of [0, 16] on 11 features get one output"
+
+
+def test_a_ball_about_an_example_beyond_the_training_range_holds_the_example():
+    spec = IdentitySpec(data="gaussian", features=3, examples=20, epochs=1, seeds=1)
+    made = build_problem(spec, load_data(spec))
+    x, _ = made.train
+    far = np.stack([np.full(3, 3 * np.max(x)), np.mean(x, axis=0)])
+    it = dataclasses.replace(made, test=(far, None))
+    balls = [r for r in regions(it, Effort(balls=2, curve=False)) if r.name.startswith("ball")]
+    for region, centre in zip(balls, far, strict=True):
+        assert np.all(region.box.low <= centre) and np.all(centre <= region.box.high)
+    assert [("beyond the range" in r.words) for r in balls] == [True, False]
+
+
+def test_an_empty_box_has_no_bounds():
+    it = problem()
+    net = error_network(it, it.init(jax.random.key(0)), None)
+    with pytest.raises(ValueError, match="empty"):
+        output_bounds(net, Interval(np.ones(4), np.zeros(4)))
