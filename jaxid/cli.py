@@ -30,7 +30,7 @@ COMMANDS = "explain, spectrum, predict, certify, train or data"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    return exit_code("jaxid", lambda: _command(args)(args[1:]))
+    return exit_code("jaxid", lambda: _command(args)(args[1:]), last=argv is None)
 
 
 def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:

@@ -17,24 +17,29 @@ from jaxid.errors import Fault, InputError
 
 NARROWEST = 40
 """Columns below which nothing is laid out: in one column it takes minutes and tells nothing."""
-CALLBACKS = ("jax._src.debugging", "jax._src.callback")
-"""JAX writes the traceback of a failed callback, and then raises it too."""
+LOUD = ("jax._src.debugging", "jax._src.callback", "absl", "asyncio")
+"""Loggers that write the traceback of what is then raised too: of callbacks, and of checkpoints."""
 REPORT = (
     "this is a fault of jaxid, not of your file, and nothing was certified; please report it to "
     "its authors with your file, the command and this line"
 )
 
 
-def exit_code(name: str, work: Callable[[], int]) -> int:
+def exit_code(name: str, work: Callable[[], int], *, last: bool = False) -> int:
     """What ``work`` returns, or the code of how it ended, said in one line on stderr.
 
     2 the input is wrong, also what a user's own file raises at whatever moment; 1 a fault of jaxid
     that it found itself, or a reader that closed the output; 130 interrupted; 0 after --help. Other
     faults pass through, with their traceback.
+
+    Args:
+      name: of the command, before each line.
+      work: gives the exit code.
+      last: whether the process ends then.
     """
     done: int | None = None
     try:
-        with interrupt.listening(command=True), _laid_out():
+        with interrupt.listening(command=True, last=last), _laid_out():
             done = work()
             sys.stdout.flush()
         return done
@@ -108,7 +113,7 @@ def _laid_out() -> Iterator[None]:
         # A terminal that lacks a letter shows a question mark.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    for logger in CALLBACKS:
+    for logger in LOUD:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     before = os.environ.get("COLUMNS")
     if shutil.get_terminal_size().columns < NARROWEST:

@@ -200,6 +200,8 @@ def claimed(
 def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
     """Folders that had to be made, the innermost first."""
     try:
+        # Libraries in other languages take no other names.
+        str(path.absolute()).encode("utf-8")
         if path.is_symlink() and not path.exists():
             raise InputError(f"{name} {path} is a link to nothing; name a folder")
         if path.exists() and not path.is_dir():
@@ -223,6 +225,20 @@ def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
 def _unwritable(path: Path, name: str, failed: OSError | ValueError) -> InputError:
     why = failed.strerror if isinstance(failed, OSError) else failed
     return InputError(f"{name} {path} can't be written ({why}); name a folder you may write to")
+
+
+def reserve(folder: Path, size: int) -> None:
+    """See that there is room for so many bytes, for what fails in threads of its own without it.
+
+    Raises:
+      OSError: if there is none.
+    """
+    if not hasattr(os, "posix_fallocate"):  # pragma: no cover - macOS
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def is_full(failed: BaseException) -> bool:

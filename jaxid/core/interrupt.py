@@ -64,9 +64,15 @@ def check() -> None:
 
     For loops, where what was finished stands.
     """
-    if _state.pending:
-        _state.pending = False
+    if taken():
         raise KeyboardInterrupt
+
+
+def taken() -> bool:
+    """Whether a signal came since the last call, for what returns its result all the same and says
+    so in it."""
+    came, _state.pending = _state.pending, False
+    return came
 
 
 @contextlib.contextmanager
@@ -83,7 +89,7 @@ def immediate() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def listening(*, command: bool = False) -> Iterator[None]:
+def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
     """Take the signals for the block, and put back what was there before.
 
     Outside of the main thread, and inside of another such block, nothing is changed.
@@ -91,6 +97,7 @@ def listening(*, command: bool = False) -> Iterator[None]:
     Args:
       command: for a whole command: SIGTERM too, and a second signal ends the process. Else only
         Python's own Ctrl-C is replaced, and a second one raises at once.
+      last: the process ends after it: then signals have nothing left to stop, and are ignored.
 
     Raises:
       KeyboardInterrupt: at the end of the block, if no `check` saw the signal.
@@ -108,7 +115,8 @@ def listening(*, command: bool = False) -> Iterator[None]:
             yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            usual = signal.SIG_DFL if handler is None else handler
+            signal.signal(number, signal.SIG_IGN if last else usual)
         _state.listening = False
     check()
 

@@ -21,12 +21,15 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from jaxid.core import interrupt
+from jaxid.core.lock import locked
 from jaxid.data import folders, idx, network, tfds_mnist
 from jaxid.errors import InputError
 
 Report: TypeAlias = Callable[[str], None]
 
 TRAIN, TEST = 60000, 10000
+PREPARING, LOCK = "preparing-", ".lock"
 DIGESTS = {
     "train": "59edd5ea35c0062957306cacba8ae47e71e2c56261f4ca10230aacc14943dd3b",
     "test": "a85d8dffc6063fb89dcbc2122651701e7bbc18837f940fc9d76df48c224558ca",
@@ -171,16 +174,41 @@ def _checked(pixels: np.ndarray) -> Images | None:
 
 @contextlib.contextmanager
 def _scratch(home: Path) -> Iterator[Path]:
-    """A folder in ``home`` for this process alone, so that two may prepare at once."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="preparing-", dir=home))
-    except OSError as error:
-        raise folders.not_writable(home, error) from None
-    try:
+    """A folder in ``home`` for this process alone, so that two may prepare at once; what processes
+    that were killed have left goes."""
+    with contextlib.ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            _sweep(home)
+            folder = _held(home, stack)
+        except OSError as error:
+            raise folders.not_writable(home, error) from None
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        # TFDS waits where no loop of ours looks.
+        stack.enter_context(interrupt.immediate())
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _held(home: Path, stack: contextlib.ExitStack) -> Path:
+    """A new folder whose lock is this process's."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREPARING, dir=home))
+        # Another process may have swept it away before it was locked.
+        with contextlib.suppress(FileNotFoundError):
+            if stack.enter_context(locked(folder / LOCK)):
+                return folder
+
+
+def _sweep(home: Path) -> None:
+    """Remove folders and parts of a cache that nobody holds: their writers were killed."""
+    for left in home.glob(f"{PREPARING}*"):
+        with contextlib.suppress(OSError), locked(left / LOCK) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
+    for part in home.glob(f"{cache_file().stem}-*.part"):
+        # Whose lock is free goes with it.
+        with contextlib.suppress(OSError), locked(part):
+            pass
 
 
 def _write_cache(images: Images) -> None:
@@ -188,13 +216,10 @@ def _write_cache(images: Images) -> None:
     target = cache_file()
     part = target.with_name(f"{target.stem}-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with open(part, "xb") as file:
+        with locked(part), open(part, "wb") as file:
             np.save(file, np.concatenate(images))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
+            os.replace(part, target)
     except OSError as error:
         raise folders.not_writable(target.parent, error) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

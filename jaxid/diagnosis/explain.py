@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis import conditioning, pictures
 from jaxid.diagnosis.budget import build_budget
@@ -30,7 +31,7 @@ from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_me
 from jaxid.problem import Problem
 from jaxid.provenance import provenance
 from jaxid.training.loop import one_seed
-from jaxid.training.progress import SILENT, Reporter, Timed
+from jaxid.training.progress import Reporter, Timed, terminal
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1
@@ -104,13 +105,27 @@ def make_plan(
 
 
 def explain(
-    plan: Plan, reporter: Reporter = SILENT
+    plan: Plan, reporter: Reporter | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Train, measure, split the loss, try the remedies, conclude.
 
+    Ctrl-C ends it where something is finished, and the diagnosis is of that.
+
+    Args:
+      plan: from `make_plan`.
+      reporter: shows progress; on a terminal or in a notebook if None.
+
     Returns:
       (record, arrays): the diagnosis as JSON values and the arrays behind its figures.
+
+    Raises:
+      KeyboardInterrupt: if not even an epoch was finished.
     """
+    with interrupt.listening():
+        return _explained(plan, terminal() if reporter is None else reporter)
+
+
+def _explained(plan: Plan, reporter: Reporter) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     spec, problem = plan.spec, plan.problem
     reporter = timed = Timed(reporter)
@@ -171,6 +186,8 @@ def explain(
         "trials": plan.trials,
         "stages": {name: round(seconds, 2) for name, seconds in stages.items()},
     }
+    if interrupt.taken():
+        record["interrupted"] = record["interrupted"] or "when all was done"
     return record, arrays
 
 

@@ -99,9 +99,11 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
     name = "training" if training else "test"
     for k, centre in enumerate(centres[: effort.balls]):
         # An example of the test set may lie outside of the training set's range.
-        ends = np.minimum(low, centre), np.maximum(high, centre)
+        least_there, most_there = np.minimum(low, centre), np.maximum(high, centre)
         beyond = bool(np.any(centre < low) or np.any(centre > high))
-        box = Interval(np.maximum(centre - radius, ends[0]), np.minimum(centre + radius, ends[1]))
+        box = Interval(
+            np.maximum(centre - radius, least_there), np.minimum(centre + radius, most_there)
+        )
         where = "which lies beyond the range" if beyond else "and in range"
         words = f"within {radius:g} of {name} example {k + 1}, {where}"
         found.append(Region(f"ball_{k + 1}", words, box, radius))

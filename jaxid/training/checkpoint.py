@@ -9,10 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxid import trees
+from jaxid.core.folder import reserve
 from jaxid.errors import InputError
 from jaxid.training.loop import TrainState
 
 FOLDER = "state"
+METADATA = 1 << 18
+"""Bytes that Orbax adds, at most: 40 kB were seen, in some twenty files."""
 RUN = "run.json"
 """What the run was, with the SHA-256 of the parameters that it belongs to."""
 
@@ -21,10 +25,15 @@ def save_state(state: TrainState, folder: Path) -> None:
     """Write stacked states under ``folder``/state, replacing what is there.
 
     Keys are saved as their integers: a typed key has no format of its own on disk.
+
+    Raises:
+      OSError: if there is no room for them.
     """
-    path = (folder / FOLDER).resolve()
+    path, plain = (folder / FOLDER).resolve(), _plain(state)
+    # Orbax writes in threads, which print what fails before it is raised.
+    reserve(folder, int(1.1 * trees.nbytes(plain)) + METADATA)
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, _plain(state), force=True)
+        checkpointer.save(path, plain, force=True)
 
 
 def load_state(folder: Path, like: TrainState) -> TrainState:

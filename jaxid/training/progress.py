@@ -1,11 +1,14 @@
-"""Progress on a terminal, by rich; silent anywhere else. Where it is told, an interrupt is seen."""
+"""Progress on a terminal or in a notebook; silent anywhere else. Where it is told, an interrupt is
+seen."""
 
 from __future__ import annotations
 
 import contextlib
+import html
+import importlib
 import time
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -119,9 +122,58 @@ class Timed:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
 
+class _Line:
+    """How far a task is, as a notebook shows it."""
+
+    def __init__(self, name: str, total: float) -> None:
+        self.name, self.total, self.done, self.note = name, total, 0.0, ""
+        self.began = time.perf_counter()
+
+    def __repr__(self) -> str:
+        seconds = time.perf_counter() - self.began
+        return f"{self.name}  {self.done:g}/{self.total:g}  {self.note}  {seconds:.0f} s".strip()
+
+    def _repr_html_(self) -> str:
+        value = min(1.0, self.done / self.total) if self.total else 1.0
+        return f'<progress value="{value:.4f}"></progress> {html.escape(repr(self))}'
+
+
+class _NotebookTask:
+    def __init__(self, line: _Line, update: Callable[[_Line], None]) -> None:
+        self._line, self._update, self._shown = line, update, time.perf_counter()
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Change what is shown, four times a second at most."""
+        self._line.done += steps
+        self._line.note = note
+        now = time.perf_counter()
+        if now - self._shown > 0.25:
+            self._shown = now
+            self._update(self._line)
+        interrupt.check()
+
+
+class Notebook:
+    """One line per task in a notebook's output; IPython alone is needed, no widgets."""
+
+    @contextlib.contextmanager
+    def task(self, name: str, total: float) -> Iterator[Task]:
+        """A line that stays in the output once full."""
+        interrupt.check()
+        shown: Any = importlib.import_module("IPython.display")
+        line = _Line(name, total)
+        handle = shown.display(line, display_id=True)
+        try:
+            yield _NotebookTask(line, handle.update)
+        finally:
+            handle.update(line)
+
+
 def terminal(console: Console | None = None) -> Reporter:
-    """Bars on a terminal; silence when stderr is not one."""
+    """Bars on a terminal, lines in a notebook; silence when stderr is neither."""
     console = console or Console(stderr=True)
+    if console.is_jupyter:
+        return Notebook()
     return Bars(console) if console.is_terminal else Silent()
 
 

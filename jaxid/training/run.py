@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.prng import seed_key
 from jaxid.problem import Problem
 from jaxid.training.layout import Layout, over_seeds
@@ -213,7 +214,7 @@ class Runner:
         curve = test_curve and self.test is not None
         seeds = int(states.step.shape[0])
         stopped: int | None = None
-        with reporter.task(name, epochs * seeds) as task:
+        with interrupt.listening(), reporter.task(name, epochs * seeds) as task:
             for epoch in range(first, first + epochs):
                 cuts = census_steps(per_epoch) if watched and epoch == first else [0]
                 parts: list[StepLosses] = []
@@ -239,6 +240,8 @@ class Runner:
                     stopped = epoch - first + 1
                     break
             history = self._collect(states, losses, tests, records, curve)
+            if keep and stopped is None and interrupt.taken():
+                stopped = epochs
         history = history._replace(interrupted=stopped)
         return history
 

@@ -47,6 +47,12 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def head():
+    """What every file of a user's own begins with here."""
+    return HEAD
+
+
+@pytest.fixture
 def refused(capfd, tmp_path):
     """(argv, *words) -> the line; every file is as it was before."""
 

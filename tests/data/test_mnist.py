@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from jaxid.core.lock import locked
 from jaxid.data import folders, idx, mnist, network, sources, tfds_mnist
 from jaxid.errors import InputError
 
@@ -350,3 +351,17 @@ def test_preparing_leaves_no_temporary_files(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     mnist.load(tiny.files)
     assert list(temporary.iterdir()) == []
+
+
+def test_what_killed_processes_left_goes_and_what_is_in_use_stays(tiny):
+    tiny.home.mkdir(exist_ok=True)
+    left, held = (tiny.home / f"{mnist.PREPARING}{name}" for name in ("left", "held"))
+    for folder in (left, held):
+        (folder / "mnist").mkdir(parents=True)
+    stem = mnist.cache_file().stem
+    (tiny.home / f"{stem}-1-ab.part").write_bytes(b"half")
+    (tiny.home / f"{stem}-2-cd.part").write_bytes(b"half")
+    with locked(held / mnist.LOCK), locked(tiny.home / f"{stem}-2-cd.part"):
+        assert_is(mnist.load(tiny.files), tiny)
+        assert held.is_dir() and (tiny.home / f"{stem}-2-cd.part").exists()
+    assert not left.exists() and not (tiny.home / f"{stem}-1-ab.part").exists()

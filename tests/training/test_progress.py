@@ -1,12 +1,15 @@
-"""Progress: silent anywhere but on a terminal."""
+"""Progress: silent anywhere but on a terminal and in a notebook."""
 
 from __future__ import annotations
 
 import sys
+import time
+import types
 from io import StringIO
 
 from rich.console import Console
 
+from jaxid.training import progress
 from jaxid.training.progress import SILENT, Bars, Silent, terminal
 
 
@@ -54,3 +57,33 @@ def test_the_default_console_is_stderr(monkeypatch, capsys):
     work(terminal())
     shown = capsys.readouterr()
     assert shown.out == shown.err == ""
+
+
+class _Cell:
+    """What a notebook's output shows, by IPython's own interface."""
+
+    def __init__(self):
+        self.shown = []
+
+    def display(self, line, *, display_id):
+        assert display_id is True
+        self.update(line)
+        return self
+
+    def update(self, line):
+        self.shown.append((repr(line), line._repr_html_()))
+
+
+def test_a_notebook_shows_one_line_a_task(monkeypatch):
+    cell = _Cell()
+    module = types.ModuleType("IPython.display")
+    module.display = cell.display
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    reporter = progress.terminal(Console(force_jupyter=True))
+    with reporter.task("a <b>", 4) as task:
+        task.advance(1, "loss 3")
+        monkeypatch.setattr(progress.time, "perf_counter", lambda: time.monotonic() + 1e6)
+        task.advance(1, "loss 2")
+    first, *_, last = cell.shown
+    assert first[0].startswith("a <b>  0/4") and last[0].startswith("a <b>  2/4  loss 2")
+    assert 'value="0.5000"' in last[1] and "<b>" not in last[1]
