@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich import console
 from rich.console import Console
 
 from jaxid.api import Diagnosis
@@ -68,3 +69,11 @@ def test_a_notebook_shows_the_page_in_a_frame(diagnosis):
     shown = diagnosis._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and shown.count("<") == 2
     assert "<figure" in html.unescape(shown)
+
+
+def test_in_a_notebook_print_gives_text_and_repr_one_line(diagnosis, monkeypatch, capsys):
+    monkeypatch.setattr(console, "_is_jupyter", lambda: True)
+    print(diagnosis)
+    assert diagnosis.record["verdict"][0][:30] in capsys.readouterr().out
+    assert repr(diagnosis).startswith("<Diagnosis: ") and "\n" not in repr(diagnosis)
+    assert len(repr(diagnosis)) < 600

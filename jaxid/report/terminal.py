@@ -32,8 +32,9 @@ def text(record: Record) -> str:
     """The diagnosis as plain text, 80 columns."""
     stream = io.StringIO()
     console = Console(
-        file=stream, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False
-    )
+        file=stream, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False,
+        force_jupyter=False,
+    )  # fmt: skip
     render(record, console)
     lines = [line.rstrip() for line in stream.getvalue().splitlines()]
     return "\n".join(lines).strip("\n") + "\n"
