@@ -183,6 +183,8 @@ def check_optimizer(problem: Problem) -> None:
     Raises:
       InputError: with what it says.
     """
+    if problem.optimizer is None:
+        raise InputError("optimizer is None; give an Optax chain, optax.adam(1e-3) say")
     extra = optax.with_extra_args_support(problem.optimizer)
     params = jax.eval_shape(problem.init, jax.random.key(0))
     number = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]

@@ -259,12 +259,15 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _check_optimizer(optimizer: Any) -> None:
-    """It is an Optax chain.
+    """It is an Optax chain, or there is none.
 
     Raises:
       InputError: what it is instead, and what to give.
     """
-    if callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None)):
+    if optimizer is None or (
+        callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
+    ):
+        # Curvature needs none.
         return
     what = type(optimizer).__name__
     if isinstance(optimizer, type) or isinstance(getattr(optimizer, "tx", None), tuple):

@@ -348,6 +348,7 @@ def test_spectrum_of_a_checkpoint_has_its_settings(tmp_path):
     assert np.isclose(point["loss"], end, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spectrum_of_a_problem_of_one_s_own_along_training(tmp_path, capsys):
     file, out = tmp_path / "mine.py", tmp_path / "out"
     file.write_text(MINE)
@@ -412,6 +413,7 @@ def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     assert json.loads((alone / "prediction.json").read_text())["measured"] is None
 
 
+@pytest.mark.slow
 def test_predict_tells_the_deaths_of_the_questions_network(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["predict", "--epochs", "2", "--seeds", "2", "--out", str(out)]) == 0
@@ -488,6 +490,7 @@ def test_certify_trains_and_bounds_from_both_sides(tmp_path, capsys):
     assert "Could this family do it?" in printed and "none does more than" in printed
 
 
+@pytest.mark.slow
 def test_certify_a_checkpoint_and_a_problem_of_one_s_own(tmp_path, capsys):
     trained, out = tmp_path / "trained", tmp_path / "out"
     assert cli.main(["train", *TINY, "--out", str(trained)]) == 0

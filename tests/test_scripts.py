@@ -100,7 +100,7 @@ def test_there_are_scripts() -> None:
 
 
 # Two kinds of record and figure; the others are of the long sweep.
-SHORT = ("uat_interval", "conditioning_by_depth")
+SHORT = ("uat_interval",)
 RUNS = [s if s.stem in SHORT else pytest.param(s, marks=pytest.mark.slow) for s in SCRIPTS]
 
 

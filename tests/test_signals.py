@@ -81,6 +81,7 @@ def test_a_signal_at_a_random_moment(tmp_path, command, k):
         assert 1 <= done <= 8000 and str(done) in (record["interrupted"] or "8000")
 
 
+@pytest.mark.slow
 def test_a_run_that_a_signal_cut_short_keeps_its_epochs(tmp_path):
     words = ["train", *MADE, "--epochs", "1000000", "--seeds", "1"]
     child = subprocess.Popen(

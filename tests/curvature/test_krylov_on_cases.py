@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import CASES, case
+from cases import CASES, FEW, case
 from scipy import stats
 
 from jaxid import trees
@@ -18,6 +20,7 @@ from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import hutchinson
 from jaxid.precision import float64
 
+EVERY = [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 PROBES, TRIALS = 30, 12
 """Probes of one estimate, and estimates made for each case."""
 
@@ -26,39 +29,40 @@ ORDER = 80
 """Of the matrices that are sampled: a case's Hessian and zeros, so that one program serves all."""
 
 
-@pytest.fixture(scope="module")
-def measured():
-    """For every case: (eigenvalues, ends, [(estimate, error)] of traces, of density means).
+@functools.cache
+def found(name):
+    """(eigenvalues, ends, traces, density) of one case.
 
     The ends are those of the network's own products. What is sampled depends on the matrix
     alone, so that is its dense one.
     """
-    found = {}
-    for name in CASES:
-        with float64():
-            problem, params, data = case(name)
-            product = prepared(curvature_product(problem), (params, data))
-            matrix = oracles.columns(applied, product, params)
-            matrix = (matrix + matrix.T) / 2
-            values = np.linalg.eigvalsh(matrix)
-            top = min(3, values.size - 1)
-            start = trees.random_like(jax.random.key(1), params)
-            ends = eigenpairs(applied, product, start, top=top, bottom=1)
-            beside = ORDER - values.size
-            padded, like = jnp.asarray(np.pad(matrix, (0, beside))), jnp.zeros(ORDER)
-            sampled = hutchinson(
-                jnp.matmul, padded, like, jax.random.key(2), probes=PROBES * TRIALS
-            )
-            density = spectral_density(
-                jnp.matmul, padded, like, jax.random.key(3), steps=6, probes=4 * PROBES
-            )
-        found[name] = (values, ends, sampled, density)
-    return found
+    with float64():
+        problem, params, data = case(name)
+        product = prepared(curvature_product(problem), (params, data))
+        matrix = oracles.columns(applied, product, params)
+        matrix = (matrix + matrix.T) / 2
+        values = np.linalg.eigvalsh(matrix)
+        top = min(3, values.size - 1)
+        start = trees.random_like(jax.random.key(1), params)
+        ends = eigenpairs(applied, product, start, top=top, bottom=1)
+        beside = ORDER - values.size
+        padded, like = jnp.asarray(np.pad(matrix, (0, beside))), jnp.zeros(ORDER)
+        sampled = hutchinson(jnp.matmul, padded, like, jax.random.key(2), probes=PROBES * TRIALS)
+        density = spectral_density(
+            jnp.matmul, padded, like, jax.random.key(3), steps=6, probes=4 * PROBES
+        )
+    return values, ends, sampled, density
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_ends_lie_within_their_own_bounds(measured, name):
-    values, ends, _, _ = measured[name]
+@pytest.fixture(scope="module")
+def measured():
+    """`found` of every case."""
+    return {name: found(name) for name in CASES}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_ends_lie_within_their_own_bounds(name):
+    values, ends, _, _ = found(name)
     assert ends.converged.all()
     wanted = np.concatenate([values[::-1][: ends.values.size - 1], values[:1]])
     scale = np.abs(values).max()
@@ -80,6 +84,7 @@ def counts(measured, of):
     return tuple(np.sum(some, axis=0).tolist())
 
 
+@pytest.mark.slow
 def test_the_intervals_hold_the_truth_as_often_as_they_should(measured):
     traces = counts(measured, lambda values, _, sampled, __: (sampled.samples, values.sum()))
     means = counts(
@@ -94,6 +99,7 @@ def test_the_intervals_hold_the_truth_as_often_as_they_should(measured):
     assert stats.binomtest(int(held), int(tried), 0.95).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_intervals_of_squares_hold_somewhat_less_often(measured):
     # |A z|^2 is skewed, by 0.2 to 2.3 on these cases: over 4,000 trials each, Student's
     # interval of 30 probes holds tr A^2 in 91 to 95 of 100, 93.6 on average.

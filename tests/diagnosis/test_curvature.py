@@ -111,6 +111,7 @@ def start(problem, seed=0):
     return jax.jit(make_loop(problem).init)(seed_key(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linen"])
 def test_any_problem_can_be_looked_at(name):
     problem, _, data = case(name, np.float32)

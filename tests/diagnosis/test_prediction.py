@@ -56,10 +56,15 @@ def told(spec, problem, moments=None, wanted=()):
     "choices",
     [
         {},
-        {"scaling": "standardized"},
         {"momentum": 0.9},
-        {"input_scaling": "centered"},
-        {"use_bias": False},
+        *(
+            pytest.param(choices, marks=pytest.mark.slow)
+            for choices in (
+                {"scaling": "standardized"},
+                {"input_scaling": "centered"},
+                {"use_bias": False},
+            )
+        ),
     ],
     ids=str,
 )
@@ -74,6 +79,7 @@ def test_a_linear_layer_learns_digits_as_predicted(choices):
     assert np.all(sem[1:] < 0.05 * measured[1:])
 
 
+@pytest.mark.slow
 def test_the_questions_network_learns_digits_as_predicted_and_loses_outputs_so():
     spec, problem, _ = resolved(**RELU)
     record, runner = told(spec, problem)
@@ -111,6 +117,7 @@ def test_nothing_of_the_network_is_evaluated(which):
     assert calls
 
 
+@pytest.mark.slow
 def test_beyond_its_range_it_says_so_before_anyone_compares():
     cases = [
         ({"scaling": "standardized"}, 0.9, "correlated"),

@@ -26,7 +26,7 @@ def chain(net, box):
 
 
 # The others in the long sweep: most of their time is compilation.
-SHORT = {("relu, residual", 0), ("relu, one input", 0)}
+SHORT = {("relu, one input", 0)}
 EVERY = [
     case if case in SHORT else pytest.param(*case, marks=pytest.mark.slow)
     for case in [*((name, 0) for name in KINKED), ("relu, residual", 1)]
@@ -52,7 +52,10 @@ def test_bounds_and_attack_enclose_the_enumerated_truth(name, seed):
         assert np.all(box.low <= attack.x) and np.all(attack.x <= box.high)
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize(
+    "name",
+    [n if "residual" not in n else pytest.param(n, marks=pytest.mark.slow) for n in SMOOTH],
+)
 def test_bounds_enclose_a_fine_grid_of_smooth_networks(name):
     family = SMOOTH[name]
     net, box = error_of(family, drawn(family, 0)), box_of(family, 0)

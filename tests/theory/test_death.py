@@ -74,6 +74,7 @@ def test_the_loss_is_foreseen_seed_by_seed(pixels, moments, optimizer, within):
     assert np.all(np.abs(np.mean(told, axis=0) / np.mean(seen, axis=0) - 1) < within)
 
 
+@pytest.mark.slow
 def test_as_many_outputs_fade_as_die_and_mostly_the_same(pixels, moments):
     varying = np.ptp(pixels, axis=0) > 0
     told, seen = [], []
