@@ -14,7 +14,9 @@ from rich.console import Console
 from jaxid import plot, report
 from jaxid.core.arrays import read_arrays, write_arrays
 from jaxid.core.folder import Folder, claimed
-from jaxid.core.manifest import verify
+from jaxid.core.manifest import NAME as MANIFEST
+from jaxid.core.manifest import read_manifest, verify
+from jaxid.errors import InputError
 from jaxid.report.json_file import NAME
 
 ARRAYS = "arrays.npz"
@@ -40,10 +42,13 @@ class Diagnosis:
         manifest.json lists what belongs together.
 
         Raises:
-          InputError: one line, if the folder can't be written, the disk is full, or another process
-            is writing there.
+          InputError: one line, if the folder holds other results or can't be written, the disk is
+            full, or another process is writing there.
         """
-        with claimed(Path(folder), overwrite=True, name="the folder") as out:
+        folder = Path(folder)
+        if (folder / MANIFEST).exists() and NAME not in read_manifest(folder).files:
+            raise InputError(f"the folder {folder} holds other results; name another folder")
+        with claimed(folder, overwrite=True, name="the folder") as out:
             self.write(out)
 
     def write(self, out: Folder) -> None:
@@ -61,8 +66,9 @@ class Diagnosis:
         """Read back what `save` wrote; a report can be rebuilt without retraining.
 
         Raises:
-          InputError: one line, for a folder that is not whole, files that are not those that were
-            written together, another schema, or a record of other types.
+          InputError: one line, for files that are not those that were written together, another
+            schema, or a record of other types. A report that is missing, where the run was killed
+            or the disk was full, is no reason.
         """
         folder = Path(folder)
         verify(folder, [NAME, ARRAYS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import os
 import runpy
 import sys
@@ -15,8 +16,14 @@ from unittest import mock
 
 from jaxid.admission import admit
 from jaxid.core import interrupt
-from jaxid.core.blame import described, line_in_users_file, of_the_machine, owned
-from jaxid.errors import InputError
+from jaxid.core.blame import (
+    described,
+    line_in_users_file,
+    of_the_machine,
+    owned,
+    raised_here,
+)
+from jaxid.errors import Fault, InputError
 from jaxid.problem import Problem
 
 
@@ -41,6 +48,12 @@ def load_problem(
         names = _run(path)
         found = _named(path, names, name, Problem)
         if not isinstance(found, (Problem, type)) and callable(found):
+            try:
+                inspect.signature(found).bind()
+            except TypeError as wrong:
+                raise InputError(
+                    f"{name} in {path} can't be called without arguments ({wrong}); give it none"
+                ) from None
             found = found()
         if not isinstance(found, Problem):
             raise InputError(
@@ -88,13 +101,9 @@ def _split(target: str) -> tuple[Path, str]:
 def _run(path: Path) -> dict[str, Any]:
     """The file's names. It is run as a script without arguments, whoever parses them."""
     arguments, sys.argv, here = sys.argv, [str(path)], os.getcwd()
-    beside = str(path.parent.resolve())
-    sys.path.insert(0, beside)
     try:
         return runpy.run_path(str(path), run_name="jaxid_problem")
     finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(beside)
         sys.argv = arguments
         # What jaxid writes goes where it was asked to.
         os.chdir(here)
@@ -116,6 +125,8 @@ def _exited(parser: argparse.ArgumentParser, status: int = 0, message: str | Non
 def _users(path: Path) -> Iterator[None]:
     """Whatever the user's code raises inside of the block is one line with its place."""
     owned(path)
+    beside = str(path.parent.resolve())
+    sys.path.insert(0, beside)
     try:
         with (
             # Ctrl-C is the user's code's, wherever it stands.
@@ -139,10 +150,17 @@ def _users(path: Path) -> Iterator[None]:
         ) from None
     except KeyboardInterrupt:
         raise
-    except BaseException as failed:  # noqa: BLE001 - whatever a user's file raises
+    except Fault:
+        raise
+    except BaseException as failed:
         place, machine = line_in_users_file(failed), of_the_machine(failed)
+        if place is None and machine is None and raised_here(failed):
+            raise
         where = place.failed if place else f"{path} failed"
         raise InputError(machine or f"{where}: {described(failed)}") from None
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(beside)
 
 
 def _named(path: Path, names: dict[str, Any], name: str, kind: type) -> Any:

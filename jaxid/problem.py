@@ -227,7 +227,7 @@ class Problem:
         params = jax.eval_shape(self.init, jax.random.key(0))
         outputs = jax.eval_shape(self.outputs, params, (x, y))
         try:
-            found = jax.eval_shape(self.output_losses, outputs, (x, y)).shape
+            made = jax.eval_shape(self.output_losses, outputs, (x, y))
         except TypeError as wrong:
             if line_in_users_file(wrong) is not None:
                 raise
@@ -236,6 +236,12 @@ class Problem:
                 f"the loss does not take outputs {outputs.shape} and these targets: {message}"
             ) from None
         assert x is not None
+        found = getattr(made, "shape", None)
+        if found is None:
+            raise InputError(
+                f"the loss gives a {type(made).__name__} for {x.shape[0]} examples; give one array "
+                "of one loss for each, (batch,)"
+            )
         if found != x.shape[:1]:
             raise InputError(
                 f"the loss gives shape {found} for {x.shape[0]} examples; give one loss for each, "

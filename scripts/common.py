@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxid.core.ending import exit_code
+from jaxid.core.folder import replacing
 from jaxid.data.scaling import fit
 from jaxid.diagnosis.statistics import t_interval
 from jaxid.errors import InputError
@@ -182,7 +183,8 @@ def _read(path: Path) -> Record:
 
 def write_json(path: Path, record: Record) -> None:
     """Strict JSON: NumPy values as numbers and lists, what is not finite as null."""
-    path.write_text(json.dumps(plain(record), indent=1, allow_nan=False) + "\n")
+    with replacing(path) as part:
+        part.write_text(json.dumps(plain(record), indent=1, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:
@@ -234,8 +236,12 @@ def mapped64(name: str, train: np.ndarray) -> np.ndarray:
 
 def save_figure(figure: Figure, stem: Path) -> None:
     """STEM.png and STEM.svg, without dates, so that equal figures are equal files."""
-    figure.savefig(stem.with_name(f"{stem.name}.png"), metadata={"Software": None})
-    figure.savefig(stem.with_name(f"{stem.name}.svg"), metadata={"Date": None, "Creator": None})
+    kinds: dict[str, dict[str, Any]] = {
+        "png": {"Software": None}, "svg": {"Date": None, "Creator": None},
+    }  # fmt: skip
+    for kind, metadata in kinds.items():
+        with replacing(stem.with_name(f"{stem.name}.{kind}")) as part:
+            figure.savefig(part, metadata=metadata)
 
 
 def titled(figure: Figure, finding: str, note: str = "", width: int = 100) -> None:

@@ -245,6 +245,7 @@ def test_train_overwrites_only_when_told_to_and_says_where_it_blew_up(capsys, tm
     assert "not finite from step" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_explain_of_one_seed_writes_its_report_data_and_figures(capsys, tmp_path):
     out = tmp_path / "report"
     argv = ["explain", *TINY, "--seeds", "1", "--trials", "none", "--out", str(out)]
@@ -336,6 +337,7 @@ def test_spectrum_from_initialisation_writes_json_arrays_and_figures(capsys, tmp
     assert "At the start: loss" in printed and "Gauss-Newton part" in printed
 
 
+@pytest.mark.slow
 def test_spectrum_of_a_checkpoint_has_its_settings(tmp_path):
     trained, out = tmp_path / "trained", tmp_path / "out"
     assert cli.main(["train", *LOOKED_AT, "--out", str(trained)]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -129,7 +130,9 @@ def measure(
     done = record["prediction"].get("interrupted")
     if done is not None:
         record["interrupted"] = f"predicting, after {done} of {counted(len(subject.seeds), 'seed')}"
-    print_verdict(record["prediction"])
+    # Whoever reads it may have gone; then the end says so.
+    with contextlib.suppress(OSError):
+        print_verdict(record["prediction"])
     if not options.run or done is not None:
         return record, arrays
     try:

@@ -109,6 +109,9 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     states, trained = runner.init(seeds), options.checkpoint is not None
     if options.checkpoint is not None:
         states = load_state(options.checkpoint, states)
+        # Another run may have been written there since.
+        if spec_of_checkpoint(options.checkpoint, options.mnist_dir).resolved(dataset) != spec:
+            raise InputError(f"--checkpoint {options.checkpoint} was changed meanwhile; try again")
     shape = dataset.image_shape
     return Subject(problem, runner, spec.as_json(), spec, seeds, states, trained, shape, dataset)
 

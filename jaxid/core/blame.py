@@ -13,7 +13,12 @@ from jaxid.core.folder import is_full
 from jaxid.errors import words_of
 
 OWN = Path(__file__).resolve().parents[1]
-LIBRARIES = [Path(p).resolve() for p in {*sysconfig.get_paths().values()}]
+LIBRARIES = [
+    Path(sysconfig.get_paths()[kind]).resolve()
+    for kind in ("stdlib", "platstdlib", "purelib", "platlib")
+]
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders that packages lie in, wherever they are."""
 FIXES = {
     "TracerBoolConversionError": "use jnp.where or jax.lax.cond in place of `if` there",
     "TracerArrayConversionError": "use jax.numpy in place of numpy there",
@@ -87,6 +92,15 @@ def described(error: BaseException) -> str:
     return (f"{name}: {message}" if message else name) + (f"; {fix}" if fix else "")
 
 
+def raised_here(error: BaseException) -> bool:
+    """Whether it is jaxid's own code that raised it: a fault, where it is no user's line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if any("removed its internal frames" in note for note in getattr(error, "__notes__", ())):
+        # JAX raised it, and has taken its own frames away.
+        return False
+    return bool(frames) and Path(frames[-1].filename).resolve().is_relative_to(OWN)
+
+
 def with_place(error: BaseException) -> str:
     """ "FILE line N: ValueError: its message", as far as there is a line of the user's."""
     place = line_in_users_file(error)
@@ -112,6 +126,8 @@ def _is_users(path: Path) -> bool:
     if whole in _files:
         return True
     inside = any(whole.is_relative_to(folder) for folder in _folders)
+    if INSTALLED.intersection(whole.parts):
+        return False
     return inside and not any(whole.is_relative_to(p) for p in (OWN, *LIBRARIES))
 
 
@@ -128,8 +144,11 @@ def of_the_machine(error: BaseException) -> str | None:
         return f"out of memory{f' at {place}' if place else ''} ({what}); {NO_ROOM}"
     if is_full(error):
         return f"the disk is full ({described(error)}); make room, or name another --out"
-    if any(Path(f.filename).name == BACKENDS for f in traceback.extract_tb(error.__traceback__)):
-        asked = os.environ.get("JAX_PLATFORMS", "")
+    frames = traceback.extract_tb(error.__traceback__)
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    # A device that the user's own code asks for is the user's affair.
+    theirs = line_in_users_file(error) is not None and not asked
+    if any(Path(f.filename).name == BACKENDS for f in frames) and not theirs:
         return (
             f"JAX finds no device (JAX_PLATFORMS is {asked!r}: {described(error)}); unset it, or "
             "set JAX_PLATFORMS=cpu"

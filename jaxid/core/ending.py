@@ -93,7 +93,7 @@ def _unread() -> int:
 
 def _unwritten(name: str, failed: OSError) -> int:
     _unread()
-    why = f"the output can't be written ({failed.strerror}); the results are in their folder"
+    why = f"the output can't be written ({failed.strerror}); let it go elsewhere"
     return _ends(name, why, 2)
 
 

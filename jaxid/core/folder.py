@@ -79,13 +79,16 @@ class Folder:
         if in_the_way:
             self._elsewhere(in_the_way)
         files = self._files | new
+        old = {} if self._began else self._left_before()
         # Before the others have their places: there may be no room for it then, and whoever is
-        # killed from here on leaves a list of what is his.
-        listed = stage / COMING
-        listed.write_text(Manifest(files, last).text(), encoding="utf-8")
-        shutil.move(listed, self.path / COMING)
+        # killed from here on leaves lists of what is his and what was there.
+        for name, listed in ((BEFORE, Manifest(old, True)), (COMING, Manifest(files, last))):
+            (stage / name).write_text(listed.text(), encoding="utf-8")
+            shutil.move(stage / name, self.path / name)
         if not self._began:
-            self._clear(set(new))
+            # No list of what is whole from here on, until the new one is there.
+            (self.path / manifest.NAME).unlink(missing_ok=True)
+            self._clear({name: old[name] for name in set(old) - set(new)})
             self._began = True
         for name in new:
             target = self.path / name
@@ -98,6 +101,8 @@ class Folder:
 
     def _in_the_way(self, new: dict[str, str]) -> str:
         """What appeared since the folder was claimed and is not ours to replace; or empty."""
+        if not self._overwrite and not self._files and (self.path / manifest.NAME).exists():
+            return "another run's results have appeared there"
         for name in new:
             target = self.path / name
             if target.is_dir() and not target.is_symlink():
@@ -108,20 +113,23 @@ class Folder:
                 return f"{name} has appeared there"
         return ""
 
-    def _clear(self, new: set[str]) -> None:
-        """What an earlier run left: no manifest from here on, until the new one is there."""
-        if (self.path / manifest.NAME).exists():
-            os.replace(self.path / manifest.NAME, self.path / BEFORE)
-        old = set()
-        for listed in (BEFORE, COMING):
+    def _left_before(self) -> dict[str, str]:
+        """What earlier runs wrote, those too that were killed."""
+        old: dict[str, str] = {}
+        for listed in (BEFORE, COMING, manifest.NAME):
             with contextlib.suppress(InputError):
-                old |= set(manifest.read_manifest(self.path, listed).files)
-        for name in old - new:
+                old |= manifest.read_manifest(self.path, listed).files
+        return old
+
+    def _clear(self, old: dict[str, str]) -> None:
+        """Remove what an earlier run left, as it was written; what was changed since stays."""
+        for name, digest in old.items():
             inside = Path(name)
             if inside.is_absolute() or ".." in inside.parts:
                 continue
             with contextlib.suppress(OSError):
-                (self.path / name).unlink(missing_ok=True)
+                if manifest.sha256(self.path / name) == digest:
+                    (self.path / name).unlink()
                 for parent in list(inside.parents)[:-1]:
                     (self.path / parent).rmdir()
 
@@ -135,7 +143,13 @@ class Folder:
                 last = failed
                 continue
             self._tell(f"{self.path} can't take the results ({why}); they are in {other}")
-            self.path, self._files, self._began = other, {}, True
+            for name in self._files:
+                with contextlib.suppress(OSError):
+                    (other / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(self.path / name, other / name)
+            here = manifest.hashes(other, other)
+            self._files = {name: here[name] for name in self._files if name in here}
+            self.path, self._began = other, True
             return
         raise InputError(f"{self.path} can't take the results ({why}), nor its neighbours ({last})")
 
@@ -186,6 +200,8 @@ def claimed(
                     f"{name} {path} is being written by another jaxid; wait for it, or name "
                     "another folder"
                 )
+            # Another writer may have finished since.
+            _check_contents(path, name, overwrite)
             for left in path.glob(f"{HIDDEN}writing-*"):
                 # Nobody else holds the lock: their writer is gone.
                 shutil.rmtree(left, ignore_errors=True)
@@ -206,9 +222,7 @@ def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
             raise InputError(f"{name} {path} is a link to nothing; name a folder")
         if path.exists() and not path.is_dir():
             raise InputError(f"{name} {path} is a file; name a folder")
-        held = path.is_dir() and any(not p.name.startswith(HIDDEN) for p in path.iterdir())
-        if held and not overwrite:
-            raise InputError(f"{name} {path} is not empty; add --overwrite or name another folder")
+        _check_contents(path, name, overwrite)
         missing = []
         parent = path
         while not parent.exists():
@@ -222,9 +236,36 @@ def _made(path: Path, name: str, overwrite: bool) -> list[Path]:
     return missing
 
 
+def _check_contents(path: Path, name: str, overwrite: bool) -> None:
+    """Nothing lies there that may not be replaced."""
+    if not path.is_dir():
+        return
+    if not overwrite and any(not p.name.startswith(HIDDEN) for p in path.iterdir()):
+        raise InputError(f"{name} {path} is not empty; add --overwrite or name another folder")
+    if (path / manifest.NAME).exists():
+        try:
+            manifest.read_manifest(path)
+        except InputError:
+            raise InputError(
+                f"{name} {path} holds a {manifest.NAME} that jaxid did not write; name another "
+                "folder"
+            ) from None
+
+
 def _unwritable(path: Path, name: str, failed: OSError | ValueError) -> InputError:
     why = failed.strerror if isinstance(failed, OSError) else failed
     return InputError(f"{name} {path} can't be written ({why}); name a folder you may write to")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write into, which takes its place at the end of the block."""
+    beside = path.with_name(f"{HIDDEN}{os.getpid()}-{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def reserve(folder: Path, size: int) -> None:

@@ -4,7 +4,7 @@ Python raises KeyboardInterrupt wherever the main thread happens to be. XLA runs
 garbage collection, and what is raised in there is printed and forgotten; donated buffers are gone
 if it comes between a step and its result. So the signal only sets a flag here. Loops call `check`
 where they stand on finished work, and that raises. A second signal ends the process at once, even
-while it compiles: a thread reads the signals, which C writes into a pipe whatever Python does
+while it compiles: a thread reads the signals, which C writes into a socket whatever Python does
 (`signal.set_wakeup_fd`).
 """
 
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import selectors
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -38,17 +39,16 @@ class _State:
     """Of the process: one main thread, one set of signal handlers."""
 
     def __init__(self) -> None:
-        self.listening = self.watched = self.pending = False
+        self.listening = self.pending = False
         self.first: float | None = None
         self.immediate = 0
 
-    def begin(self, *, watched: bool) -> None:
+    def begin(self) -> None:
         """Nothing has come yet."""
-        self.listening, self.watched = True, watched
-        self.pending, self.first = False, None
+        self.listening, self.pending, self.first = True, False, None
 
     def noticed(self) -> bool:
-        """Count a signal; whether it is the second."""
+        """Take a signal; whether it is a second one, and not the first one again."""
         now = time.monotonic()
         if self.first is None:
             self.first, self.pending = now, True
@@ -60,11 +60,13 @@ _state = _State()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal came since the last call.
+    """Raise KeyboardInterrupt if a signal came: in the main thread once, in others as long as the
+    main one has not seen it.
 
     For loops, where what was finished stands.
     """
-    if taken():
+    main = threading.current_thread() is threading.main_thread()
+    if taken() if main else _state.pending:
         raise KeyboardInterrupt
 
 
@@ -78,13 +80,23 @@ def taken() -> bool:
 @contextlib.contextmanager
 def immediate() -> Iterator[None]:
     """Raise wherever a signal finds the main thread, as Python does: for other people's code, and
-    for waiting that no loop of ours can look into."""
+    for waiting that no loop of ours can look into.
+
+    Raises:
+      KeyboardInterrupt: at the end of the block too, if the code swallowed it or made another error
+        of it.
+    """
     _state.immediate += 1
     try:
         yield
+    except KeyboardInterrupt:
+        _state.pending = False
+        raise
+    except BaseException:
+        check()
+        raise
     finally:
         _state.immediate -= 1
-    # What was raised and swallowed inside.
     check()
 
 
@@ -95,9 +107,10 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
     Outside of the main thread, and inside of another such block, nothing is changed.
 
     Args:
-      command: for a whole command: SIGTERM too, and a second signal ends the process. Else only
-        Python's own Ctrl-C is replaced, and a second one raises at once.
-      last: the process ends after it: then signals have nothing left to stop, and are ignored.
+      command: for a whole command: SIGTERM too, a second signal ends the process, and a SIGINT that
+        was ignored (of a job in a script's background) is taken all the same. Else only Python's
+        own Ctrl-C is replaced, and a second one raises at once.
+      last: the process ends after it: then a signal ends what Python still waits for.
 
     Raises:
       KeyboardInterrupt: at the end of the block, if no `check` saw the signal.
@@ -107,16 +120,19 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
     if not main or _state.listening or (own and not command):
         yield
         return
-    _state.begin(watched=command)
-    taken = [signal.SIGINT, signal.SIGTERM] if command else [signal.SIGINT]
-    before = {number: signal.signal(number, _handler) for number in taken}
+    _state.begin()
+    numbers = [signal.SIGINT, signal.SIGTERM] if command else [signal.SIGINT]
+    before = {number: signal.signal(number, _handler) for number in numbers}
     try:
         with _watching() if command else contextlib.nullcontext():
             yield
+    except BaseException:
+        _state.pending = False
+        raise
     finally:
         for number, handler in before.items():
             usual = signal.SIG_DFL if handler is None else handler
-            signal.signal(number, signal.SIG_IGN if last else usual)
+            signal.signal(number, _at_the_end if last else usual)
         _state.listening = False
     check()
 
@@ -124,47 +140,60 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
 def _handler(number: int, frame: Any) -> None:
     """Runs in the main thread, between two of Python's instructions."""
     del number, frame
-    second = False if _state.watched else _state.noticed()
-    if second or _state.immediate:
+    if _state.noticed():
         _state.pending = False
         raise KeyboardInterrupt
+    if _state.immediate and _state.pending:
+        # `immediate` clears it once it has come through.
+        raise KeyboardInterrupt
+
+
+def _at_the_end(number: int, frame: Any) -> None:
+    """All is done; Python waits for somebody's threads."""
+    del number, frame
+    os._exit(CODE)
 
 
 @contextlib.contextmanager
 def _watching() -> Iterator[None]:
     """A thread that reads the signals as they come."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
     watcher.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        os.close(writing)
+        writing.close()
         watcher.join()
-        os.close(reading)
+        reading.close()
 
 
-def _watch(reading: int) -> None:
+def _watch(reading: socket.socket) -> None:
+    """Count the signals, whatever the main thread is at."""
     numbers = {signal.SIGINT, signal.SIGTERM}
-    said = False
-    while True:
-        waiting = _state.pending and not said
-        if not select.select([reading], [], [], PATIENCE if waiting else None)[0]:
-            if _state.pending:
-                _say(WAITING)
-            said = True
-            continue
-        arrived = os.read(reading, 64)
-        if not arrived:
-            return
-        # Each is counted.
-        second = [_state.noticed() for number in arrived if number in numbers]
-        if any(second):
-            _say(ENDED)
-            os._exit(CODE)
+    first, said = 0.0, False
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(reading, selectors.EVENT_READ)
+        while True:
+            if not waiting.select(PATIENCE if first and not said else None):
+                said = True
+                # The main thread may not even have come to its handler.
+                if _state.pending or _state.first is None:
+                    _say(WAITING)
+                continue
+            arrived = reading.recv(64)
+            if not arrived:
+                return
+            if not numbers.intersection(arrived):
+                continue
+            now = time.monotonic()
+            if first and now - first > ONE:
+                _say(ENDED)
+                os._exit(CODE)
+            first = first or now
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover - no POSIX: nothing is locked
     fcntl = None  # type: ignore[assignment]
+
+
+HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
+"""What a lock says that another process has."""
 
 
 @contextlib.contextmanager
@@ -46,7 +51,10 @@ def _taken(path: Path) -> int | None:
                 return descriptor
         except FileNotFoundError:
             pass
-        except OSError:
+        except OSError as failed:
+            if failed.errno not in HELD:
+                # A file system without locks: nobody can hold one.
+                return descriptor
             os.close(descriptor)
             return None
         os.close(descriptor)

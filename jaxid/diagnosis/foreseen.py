@@ -59,6 +59,9 @@ def foreseen(
     asked = dataclasses.replace(problem, epochs=epochs)
     states = runner.init(spec.seed_list[:1])
     found, _ = predict(spec, asked, states, spec.seed_list[:1], (), reporter)
+    if found.get("interrupted") is not None:
+        # Of one seed there is nothing to keep.
+        raise KeyboardInterrupt
     curve = np.asarray(found["curve"], float)
     record: Record = {
         "method": found["method"],

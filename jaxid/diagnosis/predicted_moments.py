@@ -66,21 +66,25 @@ def from_moments(
 
             def advance(step: int, seed: int = seed) -> None:
                 nonlocal at
-                task.advance(step - at, f"seed {seed}, step {step:,}")
-                at = step
+                # The end is told once the seed is kept.
+                if step < marks[-1]:
+                    task.advance(step - at, f"seed {seed}, step {step:,}")
+                    at = step
 
             params = jax.tree.map(np.asarray, one_seed(states, k).params)
             key = role_key(seed_key(seed), "predicted batches")
             try:
-                made = course(data, params, problem.optimizer, sizes, marks, key,
-                              rectified=rectified, advance=advance)  # fmt: skip
+                courses.append(
+                    course(data, params, problem.optimizer, sizes, marks, key,
+                           rectified=rectified, advance=advance)
+                )  # fmt: skip
+                task.advance(int(marks[-1]) - at, f"seed {seed}")
             except KeyboardInterrupt:
                 # Seeds that are predicted whole stand.
                 if not courses:
                     raise
                 stopped = True
                 break
-            courses.append(made)
     ends = np.searchsorted(marks, steps * np.arange(problem.epochs + 1))
     losses = np.stack([found.loss.mean(axis=1) for found in courses])
     curve = losses[:, ends].mean(axis=0)

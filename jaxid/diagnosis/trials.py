@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
+from jaxid.core import interrupt
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.diagnosis.statistics import judge, seeds_to_decide, t_interval
@@ -130,7 +131,13 @@ def run_trials(
             task.advance(1, remedy.name)
 
         for start in range(0, len(chosen), together):
-            list(pool.map(run, chosen[start : start + together]))
+            try:
+                list(pool.map(run, chosen[start : start + together]))
+            except KeyboardInterrupt:
+                # A worker saw it first.
+                interrupt.taken()
+                raise
+            interrupt.check()
             # Compiled programs of a trial are of no further use; on a small machine they add up.
             jax.clear_caches()  # type: ignore[no-untyped-call]
             gc.collect()

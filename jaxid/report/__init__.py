@@ -16,26 +16,17 @@ from jaxid.report.sections import headline, problem_line
 from jaxid.report.terminal import render, text
 
 
-def write(
+def write_pages(
     record: Record, figures: Mapping[str, Path], folder: Path, captions: Mapping[str, str]
 ) -> None:
-    """Write diagnosis.json, report.html and report.md.
+    """Write report.html and report.md.
 
     Args:
       record: the diagnosis.
       figures: PNG files by name, in reading order.
-      folder: made if missing.
+      folder: is there.
       captions: by the figures' names; one without a caption is shown without.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(record, folder)
-    write_pages(record, figures, folder, captions)
-
-
-def write_pages(
-    record: Record, figures: Mapping[str, Path], folder: Path, captions: Mapping[str, str]
-) -> None:
-    """Write report.html and report.md into a folder that is there; arguments as in `write`."""
     (folder / "report.html").write_text(html(record, figures, captions), encoding="utf-8")
     page = markdown(record, figures, captions, folder)
     (folder / "report.md").write_text(page, encoding="utf-8")
@@ -53,7 +44,6 @@ __all__ = [
     "load_json",
     "render",
     "text",
-    "write",
     "write_json",
     "write_pages",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxid import trees
+from jaxid.core.blame import of_the_machine
 from jaxid.core.folder import reserve
 from jaxid.errors import InputError
 from jaxid.training.loop import TrainState
@@ -54,7 +55,9 @@ def load_state(folder: Path, like: TrainState) -> TrainState:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             plain = TrainState(*checkpointer.restore(path, target))
-    except Exception as failed:  # noqa: BLE001 - damaged files may raise anything
+    except Exception as failed:
+        if of_the_machine(failed) is not None:
+            raise
         reason = next(iter(str(failed).splitlines()), type(failed).__name__)
         raise InputError(
             f"the parameters in {folder / FOLDER} can't be read as those of its {RUN} "

@@ -47,7 +47,7 @@ HELD = {
     "a dict": ("problem = {}", "is a dict"),
     "no name": ("other = P()", "has no problem", "it has other"),
     "nothing": ("", "has no problem"),
-    "a function of arguments": ("def problem(a): return P()", "problem() missing 1 required"),
+    "a function of arguments": ("def problem(a): return P()", "can't be called without", "'a'"),
     "a function that gives None": ("def problem(): pass", "is a NoneType"),
     "a function that gives a tuple": ("def problem(): return P(), 1", "is a tuple"),
     "a function that fails": ("def problem():\n    return [][0]  # HERE", "IndexError"),

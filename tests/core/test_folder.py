@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxid.core import folder as folders
-from jaxid.core import manifest
+from jaxid.core import lock, manifest
 from jaxid.core.folder import claimed
 from jaxid.errors import InputError
 
@@ -263,3 +264,79 @@ def test_a_kill_inside_the_writing_leaves_a_whole_folder_or_one_that_says_it_is_
         # Of the run that was killed nothing is left.
         assert set(held(out)) == {"a.txt", "b/c.txt", manifest.NAME}
     assert whole["old"] and whole["new"], whole
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), folders.replacing(path) as part:
+        part.write_text("half")
+        1 / 0  # noqa: B018
+    assert held(tmp_path) == {"a.txt": "old"}
+    with folders.replacing(path) as part:
+        part.write_text("new")
+    assert held(tmp_path) == {"a.txt": "new"}
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path, monkeypatch):
+    """Killed between the last file and the list of what is whole, then overwritten."""
+    out = tmp_path / "out"
+    write(out, "old")
+
+    def killed(source, target):
+        if Path(target).name == manifest.NAME:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    real = os.replace
+    monkeypatch.setattr(folders.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(out, "killed", names=("a.txt", "orphan.txt"))
+    monkeypatch.undo()
+    with pytest.raises(InputError):
+        manifest.verify(out, ["a.txt"])
+    write(out, "next", names=("a.txt",))
+    assert set(held(out)) == {"a.txt", manifest.NAME}
+
+
+def test_what_was_changed_since_and_what_is_of_another_kind_stays(tmp_path):
+    out = tmp_path / "out"
+    write(out, "old")
+    (out / "b" / "c.txt").write_text("my notes")
+    write(out, "new", names=("a.txt",))
+    assert held(out)["b/c.txt"] == "my notes"
+    (out / manifest.NAME).write_text('{"name": "an extension"}')
+    with pytest.raises(InputError, match="that jaxid did not write"):
+        write(out, "newer")
+    assert held(out)["a.txt"] == "new a.txt"
+
+
+def test_another_run_s_results_that_appear_meanwhile_are_kept(tmp_path):
+    out, told = tmp_path / "out", []
+    with claimed(out, overwrite=False, tell=told.append) as opened:
+        write(tmp_path / "other", "theirs", names=("x.txt",))
+        for name in ("x.txt", manifest.NAME):
+            (out / name).write_bytes((tmp_path / "other" / name).read_bytes())
+        with opened.adding("a.txt") as stage:
+            (stage / "a.txt").write_text("mine")
+    assert told and set(held(out)) == {"x.txt", manifest.NAME}
+
+
+def test_results_that_move_take_along_what_was_finished(tmp_path):
+    out, told = tmp_path / "out", []
+    with claimed(out, overwrite=False, tell=told.append) as opened:
+        with opened.adding("a.txt", last=False) as stage:
+            (stage / "a.txt").write_text("mine")
+        (out / "b.txt").mkdir()
+        with opened.adding("b.txt") as stage:
+            (stage / "b.txt").write_text("mine")
+    assert opened.path != out and manifest.verify(opened.path, ["a.txt", "b.txt"]).finished
+
+
+def test_where_nothing_can_be_locked_work_goes_on(tmp_path, monkeypatch):
+    def none(*args):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lock.fcntl, "flock", none)
+    write(tmp_path / "out", "new")
+    assert manifest.verify(tmp_path / "out", ["a.txt"])

@@ -192,3 +192,23 @@ def test_two_signals_at_once_are_one():
     child.send_signal(signal.SIGTERM)
     out, err = child.communicate(timeout=20)
     assert out == "went on\n" and interrupt.ENDED not in err
+
+
+def test_threads_see_it_and_take_nothing_from_the_main_one():
+    with interrupt.listening():
+        ctrl_c()
+        seen = []
+
+        def work():
+            try:
+                interrupt.check()
+            except KeyboardInterrupt:
+                seen.append(1)
+
+        for _ in range(2):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        assert seen == [1, 1]
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()

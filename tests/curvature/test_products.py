@@ -108,6 +108,7 @@ def test_gauss_newton_is_the_hessian_where_every_residual_is_zero():
     close(rest, 0 * both[0])
 
 
+@pytest.mark.slow
 def test_products_are_symmetric_and_gauss_newton_is_not_negative():
     with float64():
         problem, params, data = case("attention")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import time
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 from jaxid import report
+from jaxid.core import interrupt
 from jaxid.diagnosis import explain as explaining
 from jaxid.diagnosis import trials
 from jaxid.diagnosis.explain import explain, make_plan
@@ -147,6 +151,7 @@ def test_a_seed_that_blows_up_at_the_last_update_counts_as_blown_up():
     assert np.isfinite(history.step_loss).all() and history.first_bad.tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_where_one_seed_blows_up_the_others_are_explained(small, planted, no_floor, tmp_path):
     def blow_up(params, key):
         mine = jax.random.key_data(key) == jax.random.key_data(role_key(seed_key(6), "init"))
@@ -224,3 +229,28 @@ def test_an_interrupt_keeps_what_is_finished(gaussian, no_floor, monkeypatch, tm
     assert [t["name"] for t in record["trials"]] == [SINGLES[0].name]
     assert record["budget"] == gaussian[0]["budget"]
     assert "budget_reason" not in record
+
+
+@pytest.mark.slow
+def test_an_interrupt_among_the_remedies_keeps_those_that_are_done(no_floor, monkeypatch):
+    real, calls = trials._run_one, []
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 1:
+            return real(*args)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        interrupt.check()
+        raise AssertionError("no check saw it")
+
+    monkeypatch.setattr(trials, "_run_one", interrupted)
+    monkeypatch.setattr(trials, "_together", lambda spec: 1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with no_floor():
+            record, _ = run(GAUSSIAN, mode="short")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert record["interrupted"] == "remedies" and len(record["trials"]) == 1
+    assert len(calls) == 2

@@ -56,10 +56,10 @@ def told(spec, problem, moments=None, wanted=()):
     "choices",
     [
         {},
-        {"momentum": 0.9},
         *(
             pytest.param(choices, marks=pytest.mark.slow)
             for choices in (
+                {"momentum": 0.9},
                 {"scaling": "standardized"},
                 {"input_scaling": "centered"},
                 {"use_bias": False},

@@ -67,7 +67,7 @@ def test_the_page_is_ready_for_phones_and_dark_rooms(saved):
 
 def test_every_kind_of_record_makes_a_whole_page(case, tmp_path):
     _, record, _ = case
-    report.write(record, {}, tmp_path, {})
+    report.write_pages(record, {}, tmp_path, {})
     page = Page((tmp_path / "report.html").read_text())
     assert page.open == []
     words = " ".join(page.texts)
@@ -108,5 +108,5 @@ def test_markdown_links_exist_and_tables_are_rectangular(saved):
 def test_markdown_escapes_what_would_be_markup(sample, tmp_path):
     record = sample.record()
     record["trials"][0]["name"] = "a|b <i>*c*</i>"
-    report.write(record, {}, tmp_path, {})
+    report.write_pages(record, {}, tmp_path, {})
     assert r"a\|b \<i\>\*c\*\</i\>" in (tmp_path / "report.md").read_text()

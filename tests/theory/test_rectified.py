@@ -58,10 +58,8 @@ def sampled(rectified):
     return (np.asarray(a, float) for a in (of_batch(jnp.asarray(x), w, rectified), real, made))
 
 
-@pytest.mark.parametrize(
-    "rectified",
-    [pytest.param(True, id="relu", marks=pytest.mark.slow), pytest.param(False, id="linear")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("rectified", [True, False], ids=["relu", "linear"])
 def test_drawn_gradients_have_the_mean_and_the_spread_of_batches(rectified):
     whole, real, made = sampled(rectified)
     mean = made.mean(axis=0)

@@ -72,6 +72,7 @@ def test_runs_on_targets_without_noise_come_to_rest_there(optimizer, mean):
     assert abs(found.coherent - coherent) < 0.05
 
 
+@pytest.mark.slow
 def test_a_longer_memory_is_nearer_to_the_closure():
     # v is then nearer to its mean. Many outputs, which are as many runs.
     x, off = inputs(), []
