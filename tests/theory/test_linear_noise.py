@@ -57,7 +57,8 @@ def measured(problem, params):
 
 @pytest.mark.parametrize(
     ("optimizer", "batch"),
-    [pytest.param(optax.sgd(0.05), 4, marks=pytest.mark.slow), (optax.sgd(0.01, 0.9), 8), (optax.sgd(0.1), 32),
+    [pytest.param(optax.sgd(0.05), 4, marks=pytest.mark.slow),
+     (optax.sgd(0.01, 0.9), 8), (optax.sgd(0.1), 32),
      (optax.sgd(optax.cosine_decay_schedule(0.08, 100)), 8)],
     ids=["small batches", "momentum", "two batches", "cosine"],
 )  # fmt: skip
