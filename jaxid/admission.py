@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxid.core.blame import with_place
+from jaxid.core.blame import described, line_in_users_file, with_place
 from jaxid.errors import InputError
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
@@ -127,7 +127,16 @@ def check_model(problem: Problem, *, gradient: bool = True) -> None:
                 f"the parameter {name} is complex; keep its real and imaginary part as two"
             )
     x = jnp.asarray(problem.train[0][:2])
-    outputs = jax.eval_shape(lambda p, x: problem.net.apply(p, problem.inputs(x)), params, x)
+    try:
+        outputs = jax.eval_shape(lambda p, x: problem.net.apply(p, problem.inputs(x)), params, x)
+    except (TypeError, ValueError) as wrong:
+        if isinstance(wrong, InputError) or line_in_users_file(wrong) is not None:
+            raise
+        shape = ", ".join(map(str, ("batch", *x.shape[1:])))
+        raise InputError(
+            f"the model can't take inputs of shape ({shape}) ({described(wrong)}); give its layers "
+            "the sizes of your data"
+        ) from None
     if not hasattr(outputs, "shape"):
         parts = jax.tree.leaves(outputs)
         raise InputError(
@@ -437,6 +446,8 @@ def check_finite(problem: Problem) -> None:
             left, right = np.array_split(rows, 2)
             rows = right if _finite(problem, params, x, y, left) else left
         words = "of the whole batch" if whole else f"of example {rows[0]}"
+        if not whole and y is not None and np.ndim(y) == 1:
+            words += f", whose target is {y[rows[0]]},"
         raise InputError(
             f"the loss or its gradient {words} is not finite at the first parameters"
             f"{_operation(problem, params, x, y, rows)}; mend the model or the loss there"

@@ -22,5 +22,5 @@ def words_of(error: BaseException) -> str:
     """An error's message; empty where making it fails, as a user's own may."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - whatever a user's __str__ raises
+    except BaseException:  # noqa: BLE001 - whatever a user's __str__ raises
         return ""

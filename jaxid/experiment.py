@@ -126,6 +126,8 @@ class IdentitySpec:
         for name in ("depth", "seeds", "features", "examples"):
             _at_least(name, getattr(self, name), 1)
         _at_least("warmup-steps", self.warmup_steps, 0)
+        if self.warmup_steps >= 2**31:
+            raise InputError(f"--warmup-steps is {self.warmup_steps}; steps are counted to 2^31")
         _at_least("first-seed", self.first_seed, 0)
         if self.first_seed + self.seeds > SEEDS:
             raise InputError(

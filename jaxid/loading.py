@@ -101,10 +101,13 @@ def _split(target: str) -> tuple[Path, str]:
 def _run(path: Path) -> dict[str, Any]:
     """The file's names. It is run as a script without arguments, whoever parses them."""
     arguments, sys.argv, here = sys.argv, [str(path)], os.getcwd()
+    streams = sys.stdout, sys.stderr
     try:
         return runpy.run_path(str(path), run_name="jaxid_problem")
     finally:
         sys.argv = arguments
+        sys.stdout, sys.stderr = streams
+        interrupt.retake()
         # What jaxid writes goes where it was asked to.
         os.chdir(here)
 

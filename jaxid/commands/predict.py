@@ -125,7 +125,7 @@ def measure(
                 spec, problem, states, subject.seeds, options.loss, reporter, moments=moments
             )
     except KeyboardInterrupt:
-        record["interrupted"] = "predicting"
+        record["interrupted"] = "predicting, before a seed was finished"
         return record, arrays
     done = record["prediction"].get("interrupted")
     if done is not None:

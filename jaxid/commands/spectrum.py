@@ -32,6 +32,8 @@ from jaxid.training.progress import Reporter, terminal
 from jaxid.types import Params
 from jaxid.wording import counted, duration
 
+MOST = 1_000_000
+"""Of what is counted in products."""
 EXAMPLES = 10_000
 """Examples by default, at most."""
 
@@ -89,8 +91,12 @@ class SpectrumOptions(SubjectOptions):
             raise InputError("--along trains anew, and --checkpoint is trained; give one of them")
         if self.use_examples is not None and self.use_examples < 1:
             raise InputError(f"--use-examples is {self.use_examples}; it must be 1 or more")
-        if not self.memory_gib > 0:
-            raise InputError(f"--memory-gib is {self.memory_gib}; give a positive number")
+        if not 0 < self.memory_gib < 1e6:
+            raise InputError(f"--memory-gib is {self.memory_gib}; give a number from 0 to 1e6")
+        for name in ("steps", "probes", "trace_probes", "restarts", "looks"):
+            if (getattr(self, name) or 0) > MOST:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} is {getattr(self, name)}; {MOST:,} is the most")
 
     def effort(self) -> Effort:
         """How much to measure."""

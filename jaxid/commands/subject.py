@@ -107,13 +107,21 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     check_memory(problem, spec.seeds)
     runner, seeds = build_runner(spec, problem), spec.seed_list
     states, trained = runner.init(seeds), options.checkpoint is not None
+    extra: dict[str, str] = {}
     if options.checkpoint is not None:
         states = load_state(options.checkpoint, states)
         # Another run may have been written there since.
         if spec_of_checkpoint(options.checkpoint, options.mnist_dir).resolved(dataset) != spec:
             raise InputError(f"--checkpoint {options.checkpoint} was changed meanwhile; try again")
+        stopped = read_json(options.checkpoint / RUN, "", "").get("interrupted")
+        if stopped:
+            line = f"this run was interrupted ({stopped}): its parameters are those of then"
+            notes.print(line, highlight=False)
+            extra = {"checkpoint_interrupted": str(stopped)}
     shape = dataset.image_shape
-    return Subject(problem, runner, spec.as_json(), spec, seeds, states, trained, shape, dataset)
+    return Subject(
+        problem, runner, spec.as_json() | extra, spec, seeds, states, trained, shape, dataset
+    )
 
 
 def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:

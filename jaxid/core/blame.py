@@ -33,7 +33,9 @@ FIXES = {
 NO_ROOM = "hold less at once: fewer --seeds, a smaller batch_size, or a smaller model"
 BACKENDS = "xla_bridge.py"
 """Where JAX looks for devices."""
-LENGTH = 300
+DEEPEST = 10**6
+"""Frames looked at: sys.tracebacklimit is of what is printed."""
+LENGTH = 400
 """Characters of a message."""
 _folders: set[Path] = set()
 _files: dict[Path, Path] = {}
@@ -43,6 +45,12 @@ def owned(path: Path) -> None:
     """Errors out of this file, and of modules that lie beside or below it, are the user's."""
     _files[path.resolve()] = path
     _folders.add(path.resolve().parent)
+
+
+def forget() -> None:
+    """A new command begins: no file is the user's yet."""
+    _files.clear()
+    _folders.clear()
 
 
 class Place(NamedTuple):
@@ -66,7 +74,7 @@ def line_in_users_file(error: BaseException) -> Place | None:
         return _shown(Path(error.filename), error.lineno)
     frames = [
         frame
-        for frame in traceback.extract_tb(error.__traceback__)
+        for frame in traceback.extract_tb(error.__traceback__, DEEPEST)
         if _is_users(Path(frame.filename))
     ]
     if frames:
@@ -84,7 +92,7 @@ def described(error: BaseException) -> str:
     inner = [line for line in lines if re.match(r"\w*(Error|Exception|Interrupt)\b", line)]
     # The last line of a traceback that a callback left in the message says what it was.
     message = inner[-1] if inner and any("Traceback (most recent" in line for line in lines) else ""
-    message = message or (lines[0] if lines else "")
+    message = message or " ".join(lines)
     if isinstance(error, SyntaxError):
         message = error.msg
     message = message if len(message) <= LENGTH else message[:LENGTH] + "..."
@@ -92,9 +100,14 @@ def described(error: BaseException) -> str:
     return (f"{name}: {message}" if message else name) + (f"; {fix}" if fix else "")
 
 
+def users_file() -> str | None:
+    """The user's file, if there is one."""
+    return str(next(iter(_files.values()))) if _files else None
+
+
 def raised_here(error: BaseException) -> bool:
     """Whether it is jaxid's own code that raised it: a fault, where it is no user's line."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__, DEEPEST)
     if any("removed its internal frames" in note for note in getattr(error, "__notes__", ())):
         # JAX raised it, and has taken its own frames away.
         return False
@@ -144,7 +157,7 @@ def of_the_machine(error: BaseException) -> str | None:
         return f"out of memory{f' at {place}' if place else ''} ({what}); {NO_ROOM}"
     if is_full(error):
         return f"the disk is full ({described(error)}); make room, or name another --out"
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__, DEEPEST)
     asked = os.environ.get("JAX_PLATFORMS", "")
     # A device that the user's own code asks for is the user's affair.
     theirs = line_in_users_file(error) is not None and not asked

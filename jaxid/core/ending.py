@@ -11,7 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 
 from jaxid.core import interrupt
-from jaxid.core.blame import described, line_in_users_file, of_the_machine, one_line
+from jaxid.core.blame import (
+    described,
+    forget,
+    line_in_users_file,
+    of_the_machine,
+    one_line,
+    raised_here,
+    users_file,
+)
 from jaxid.core.folder import FULL
 from jaxid.errors import Fault, InputError
 
@@ -38,6 +46,7 @@ def exit_code(name: str, work: Callable[[], int], *, last: bool = False) -> int:
       last: whether the process ends then.
     """
     done: int | None = None
+    forget()
     try:
         with interrupt.listening(command=True, last=last), _laid_out():
             done = work()
@@ -73,14 +82,20 @@ def _why(failed: Exception) -> str:
       Exception: it again, if it is.
     """
     place, machine = line_in_users_file(failed), of_the_machine(failed)
-    if machine is None and place is None:
+    if machine is not None:
+        return machine
+    if place is None and (users_file() is None or raised_here(failed)):
         raise failed
-    return machine or f"{place.failed if place else ''}: {described(failed)}"
+    # Of code without a file, or of a library that the user's model is of.
+    where = place.failed if place else f"{users_file()} failed"
+    return f"{where}: {described(failed)}"
 
 
 def _ends(name: str, line: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        print(one_line(f"{name}: {line}"), file=sys.stderr, flush=True)
+        # A user's file may have put another stream there.
+        stream = sys.stderr if sys.stderr is not None else sys.__stderr__
+        print(one_line(f"{name}: {line}"), file=stream, flush=True)
     return code
 
 

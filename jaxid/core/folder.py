@@ -69,6 +69,11 @@ class Folder:
         except Exception as failed:
             if is_full(failed):
                 raise self._full(what) from None
+            if isinstance(failed, OSError):
+                raise InputError(
+                    f"{what} could not be written into {self.path} ({failed.strerror or failed}); "
+                    "name another folder"
+                ) from None
             raise
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -107,8 +112,11 @@ class Folder:
             target = self.path / name
             if target.is_dir() and not target.is_symlink():
                 return f"{name} is a folder there"
-            if any(p.is_file() for p in list(target.parents)[: name.count("/")]):
-                return f"{name.rpartition('/')[0]} is a file there"
+            for parent in list(target.parents)[: name.count("/")]:
+                if os.path.lexists(parent) and (parent.is_symlink() or not parent.is_dir()):
+                    return f"{parent.name} is no folder there"
+                if parent.is_dir() and not os.access(parent, os.W_OK):
+                    return f"{parent.name} can't be written there"
             if not self._overwrite and name not in self._files and os.path.lexists(target):
                 return f"{name} has appeared there"
         return ""
@@ -127,7 +135,7 @@ class Folder:
             inside = Path(name)
             if inside.is_absolute() or ".." in inside.parts:
                 continue
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 if manifest.sha256(self.path / name) == digest:
                     (self.path / name).unlink()
                 for parent in list(inside.parents)[:-1]:

@@ -42,6 +42,8 @@ class _State:
         self.listening = self.pending = False
         self.first: float | None = None
         self.immediate = 0
+        self.numbers: list[signal.Signals] = []
+        self.wakeup: int | None = None
 
     def begin(self) -> None:
         """Nothing has come yet."""
@@ -122,6 +124,7 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
         return
     _state.begin()
     numbers = [signal.SIGINT, signal.SIGTERM] if command else [signal.SIGINT]
+    _state.numbers, _state.wakeup = numbers, None
     before = {number: signal.signal(number, _handler) for number in numbers}
     try:
         with _watching() if command else contextlib.nullcontext():
@@ -135,6 +138,16 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
             signal.signal(number, _at_the_end if last else usual)
         _state.listening = False
     check()
+
+
+def retake() -> None:
+    """Take the signals again, after code that may have put handlers of its own."""
+    if not _state.listening or threading.current_thread() is not threading.main_thread():
+        return
+    for number in _state.numbers:
+        signal.signal(number, _handler)
+    if _state.wakeup is not None:
+        signal.set_wakeup_fd(_state.wakeup, warn_on_full_buffer=False)
 
 
 def _handler(number: int, frame: Any) -> None:
@@ -160,6 +173,7 @@ def _watching() -> Iterator[None]:
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    _state.wakeup = writing.fileno()
     watcher = threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True)
     watcher.start()
     try:

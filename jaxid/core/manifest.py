@@ -88,15 +88,20 @@ def verify(folder: Path, names: Iterable[str]) -> Manifest:
     """
     manifest = read_manifest(folder)
     for name in names:
+        for path in (folder / name).rglob("*") if (folder / name).is_dir() else ():
+            own = path.relative_to(folder).as_posix()
+            if not path.is_dir() and own not in manifest.files:
+                raise InputError(f"{path} was not written with the others; write the folder again")
         listed = [n for n in manifest.files if n == name or n.startswith(f"{name}/")]
         if not listed:
             raise InputError(f"{folder} holds no {name}; name a folder that was written with one")
         for file in listed:
             try:
                 now = sha256(folder / file)
-            except OSError as failed:
+            except (OSError, ValueError) as failed:
+                why = failed.strerror if isinstance(failed, OSError) else failed
                 raise InputError(
-                    f"{folder / file} can't be read ({failed.strerror}); write the folder again"
+                    f"{folder / file} can't be read ({why}); write the folder again"
                 ) from None
             if now != manifest.files[file]:
                 raise InputError(
@@ -117,6 +122,8 @@ def read_json(path: Path, named: str, fix: str) -> dict[str, Any]:
     Raises:
       InputError: one line, with what is wrong.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{named}: {path.name} is no file; {fix}")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

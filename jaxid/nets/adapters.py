@@ -158,6 +158,8 @@ def as_model(model: Any) -> Model:
             "model is an NNX module already built; pass a factory so that every seed gets "
             "its own parameters, e.g. model=lambda rngs: MyModule(rngs=rngs)"
         )
+    if isinstance(model, type) and issubclass(model, linen.Module):
+        raise InputError(f"model is the class {model.__name__}; build it: {model.__name__}(...)")
     if callable(model) and len(python_inspect.signature(model).parameters) >= 1:
         return from_nnx(model)
     raise InputError(

@@ -55,14 +55,16 @@ def save(
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
+    # Whatever matplotlib was told to do elsewhere, by TeX say; the backend is not touched.
+    plain = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
     for name, function in figures.items():
-        figure = function(record, arrays)
-        if figure is None:
-            continue
-        paths[name] = folder / f"{name}.png"
-        figure.savefig(paths[name], dpi=DPI)
         # No date and no random ids, so that the same record gives the same file.
-        with mpl.rc_context({"svg.hashsalt": name}):
+        with mpl.rc_context(plain | {"svg.hashsalt": name}):
+            figure = function(record, arrays)
+            if figure is None:
+                continue
+            paths[name] = folder / f"{name}.png"
+            figure.savefig(paths[name], dpi=DPI)
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     return paths
 
