@@ -324,6 +324,7 @@ def spectrum_record(folder):
     return json.loads((folder / "spectrum.json").read_text())
 
 
+@pytest.mark.slow
 def test_spectrum_from_initialisation_writes_json_arrays_and_figures(capsys, tmp_path):
     out = tmp_path / "out"
     argv = ["spectrum", *LOOKED_AT, *SMALL, "--out", str(out)]

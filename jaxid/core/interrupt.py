@@ -10,6 +10,7 @@ while it compiles: a thread reads the signals, which C writes into a socket what
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import selectors
@@ -122,6 +123,9 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
     if not main or _state.listening or (own and not command):
         yield
         return
+    if last:
+        # Registered before anybody's, so called after all of them.
+        atexit.register(_ignored)
     _state.begin()
     numbers = [signal.SIGINT, signal.SIGTERM] if command else [signal.SIGINT]
     _state.numbers, _state.wakeup = numbers, None
@@ -159,6 +163,12 @@ def _handler(number: int, frame: Any) -> None:
     if _state.immediate and _state.pending:
         # `immediate` clears it once it has come through.
         raise KeyboardInterrupt
+
+
+def _ignored() -> None:
+    """Python takes its handlers away while it ends, and a signal would look like a failure."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _at_the_end(number: int, frame: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 RUN = {
@@ -35,6 +37,13 @@ RUN = {
     "indentation": ("if True:\nx = 1  # HERE", "IndentationError"),
     "no memory": ("np.empty((10**9, 10**9))", "out of memory", "hold less"),
     "an old constant": ("jaxid.no_such_thing  # HERE", "no attribute 'no_such_thing'"),
+    "another stream for errors": (
+        "import io, sys\nsys.stderr = io.StringIO()\nP(epochs=0)  # HERE", "epochs is 0"),
+    "no stream for errors": ("import sys\nsys.stderr = None\nP(epochs=0)  # HERE", "epochs is 0"),
+    "no traces": ("import sys\nsys.tracebacklimit = 0\n1 / 0  # HERE", "ZeroDivisionError"),
+    "a message that ends the program": (
+        "class E(Exception):\n    def __str__(self): raise SystemExit(3)\nraise E  # HERE", ": E"),
+    "a message of several lines": ("raise ValueError('one\\ntwo')  # HERE", "ValueError: one two"),
     "a Problem that can't be": ("problem = P(epochs=0)  # HERE", "epochs is 0"),
     "a Problem without data": ("jaxid.Problem(model=linear)  # HERE", "missing"),
     "an unknown field": ("P(learning_rate=1)  # HERE", "learning_rate"),
@@ -52,8 +61,19 @@ HELD = {
     "a function that gives a tuple": ("def problem(): return P(), 1", "is a tuple"),
     "a function that fails": ("def problem():\n    return [][0]  # HERE", "IndexError"),
     "a function that ends": ("def problem():\n    import sys; sys.exit(1)  # HERE", "sys.exit(1)"),
+    "a function without a file": (
+        "exec('def problem(): raise ValueError(1)')",
+        "mine.py failed: ValueError: 1",
+    ),
     "a generator": ("def problem(): yield P()", "is a generator"),
 }
+
+
+@pytest.fixture(autouse=True)
+def traces():
+    """As many as before, whatever a file says."""
+    yield
+    sys.__dict__.pop("tracebacklimit", None)
 
 
 @pytest.mark.parametrize("name", RUN)

@@ -134,6 +134,14 @@ CHECKPOINTS = {
     "run.json is cut": (cut("run.json"), "is no JSON"),
     "run.json is not text": (lambda f: (f / "run.json").write_bytes(b"\xff\xfe"), "is no JSON"),
     "run.json is nested to death": (nested, "run.json is no JSON"),
+    "run.json is a pipe": (
+        lambda f: ((f / "run.json").unlink(), os.mkfifo(f / "run.json")), "run.json is no file"),
+    "a file that was not written with the others": (
+        lambda f: (f / "state" / "extra").write_text("a"), "was not written with the others"),
+    "names that can't be": (lambda f: (f / "manifest.json").write_text(
+        (f / "manifest.json").read_text().replace(
+            '"state/_METADATA"', '"state/a\\u0000b": {"sha256": "0"}, "state/_METADATA"')),
+        "embedded null byte"),
     "run.json was edited": (lambda f: (f / "run.json").write_text(
         (f / "run.json").read_text().replace("rmsprop", "sgd")), "SHA-256"),
     "fewer seeds": (problem(seeds=1), "can't be read as those"),

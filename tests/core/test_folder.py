@@ -340,3 +340,37 @@ def test_where_nothing_can_be_locked_work_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", none)
     write(tmp_path / "out", "new")
     assert manifest.verify(tmp_path / "out", ["a.txt"])
+
+
+def dangling(out, theirs):
+    (out / "b").symlink_to("nowhere")
+
+
+def linked(out, theirs):
+    (out / "b").symlink_to(theirs)
+
+
+def piped(out, theirs):
+    os.mkfifo(out / "b")
+
+
+@pytest.mark.parametrize("made", [dangling, linked, piped])
+def test_what_is_no_folder_of_ours_is_not_followed(tmp_path, made):
+    out, theirs, told = tmp_path / "out", tmp_path / "theirs", []
+    for folder in (out, theirs):
+        folder.mkdir()
+    (theirs / "c.txt").write_text("somebody's")
+    made(out, theirs)
+    found = write(out, "new", tell=told.append)
+    assert len(told) == 1 and found != out and manifest.verify(found, ["a.txt", "b/c.txt"])
+    assert held(theirs) == {"c.txt": "somebody's"} and os.path.lexists(out / "b")
+
+
+def test_a_stage_that_vanishes_is_one_line(tmp_path):
+    import shutil
+
+    with claimed(tmp_path / "out", overwrite=False) as opened:
+        words = "the figures could not be written into"
+        with pytest.raises(InputError, match=words), opened.adding("the figures") as stage:
+            shutil.rmtree(stage)
+            (stage / "a.txt").write_text("late")

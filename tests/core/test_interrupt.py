@@ -212,3 +212,14 @@ def test_threads_see_it_and_take_nothing_from_the_main_one():
         assert seen == [1, 1]
         with pytest.raises(KeyboardInterrupt):
             interrupt.check()
+
+
+@pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda number, frame: None])
+def test_handlers_of_other_people_s_code_are_replaced_after_it(theirs):
+    with interrupt.listening(command=True):
+        signal.signal(signal.SIGINT, theirs)
+        signal.set_wakeup_fd(-1)
+        interrupt.retake()
+        ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()

@@ -119,6 +119,7 @@ def test_prescriptions_are_the_trials_that_help_with_luck_beside_them(gaussian):
     assert [f["causes"] for f in record["findings"]] == [["locked"]]
 
 
+@pytest.mark.slow
 def test_where_every_seed_blows_up_the_record_says_so_and_nothing_crashes(tmp_path):
     spec = dataclasses.replace(GAUSSIAN, optimizer="sgd", output_activation="linear",
                                learning_rate=1e3)  # fmt: skip
@@ -172,6 +173,7 @@ def test_where_one_seed_blows_up_the_others_are_explained(small, planted, no_flo
     assert "non_finite_values" not in (tmp_path / "diagnosis.json").read_text()
 
 
+@pytest.mark.slow
 def test_seeds_that_blow_up_are_passed_over_when_few_are_solved(small, planted, no_floor):
     def blow_up(params, key):
         first = jax.random.key_data(key) == jax.random.key_data(role_key(seed_key(0), "init"))

@@ -55,6 +55,7 @@ def test_no_point_is_beyond_the_bounds(seed, unit):
     assert beyond <= 1e-9 and finite
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1))
 def test_straight_networks_hold_their_enumerated_extremes(seed):
     beyond, finite, net, bounds = broken(seed, 1.0, 2000, smooth=False, join=False)

@@ -118,6 +118,7 @@ def test_an_affine_target_and_networks_without_biases():
     assert verdict(plain, identity(2, -1, 1)).kind == "unknown"
 
 
+@pytest.mark.slow
 def test_any_affine_target_has_a_witness_or_a_bound():
     rng = np.random.default_rng(0)
     matrix, offset = rng.normal(size=(3, 2)), np.array([-3.0, 1.0])

@@ -38,6 +38,17 @@ def test_each_figure_is_drawn_where_its_data_are_and_nowhere_else(case):
     assert drawn == EXPECTED[name]
 
 
+def test_settings_of_matplotlib_elsewhere_do_not_reach_the_figures(sample, tmp_path):
+    record, arrays = sample.record(), sample.arrays()
+    few = {k: v for k, v in arrays.items() if k.startswith("loss/")}
+    with mpl.rc_context({"text.usetex": True, "svg.fonttype": "none", "savefig.dpi": 7}):
+        drawn = plot.draw(record, few, tmp_path / "told")
+    assert drawn
+    again = plot.draw(record, few, tmp_path / "plain")
+    for name, path in drawn.items():
+        assert path.read_bytes() == again[name].read_bytes(), name
+
+
 def test_files_are_written_and_neither_data_nor_matplotlib_change(sample, tmp_path):
     record, arrays = sample.record(), sample.arrays()
     before = dict(mpl.rcParams)

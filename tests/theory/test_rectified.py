@@ -90,6 +90,7 @@ def test_linear_outputs_have_the_exact_loss():
     assert np.allclose(loss(data, found), real, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_nearly_dead_outputs_are_pushed_down_in_every_weight():
     x = with_one(images())
     x[:, 0] = 0.0
