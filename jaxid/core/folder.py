@@ -19,6 +19,7 @@ from jaxid.core import manifest
 from jaxid.core.lock import locked
 from jaxid.core.manifest import Manifest
 from jaxid.errors import InputError, words_of
+from jaxid.wording import counted
 
 HIDDEN = ".jaxid-"
 """Names of what is only there while it is being written."""
@@ -162,16 +163,13 @@ class Folder:
         raise InputError(f"{self.path} can't take the results ({why}), nor its neighbours ({last})")
 
     def _full(self, what: str) -> InputError:
-        kept = f"; {counted_files(self._files)} written before are whole" if self._files else ""
+        kept = (
+            f"; {counted(len(self._files), 'file')} written before are whole" if self._files else ""
+        )
         return InputError(
             f"the disk of {self.path} is full: {what} could not be written{kept}; make room, or "
             "name another folder"
         )
-
-
-def counted_files(files: dict[str, str]) -> str:
-    """ "1 file", "3 files"."""
-    return f"{len(files)} file{'' if len(files) == 1 else 's'}"
 
 
 @contextlib.contextmanager

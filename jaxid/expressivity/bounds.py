@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.core import interrupt
 from jaxid.expressivity.alpha import optimised_interval
 from jaxid.expressivity.crown import both_sides, start_lines
 from jaxid.expressivity.intervals import (
@@ -86,7 +85,6 @@ def endless(net: Network, box: Interval) -> str | None:
         held = Interval(*(jnp.asarray(end, jnp.float64).ravel() for end in box))
         found = _every(net.structure, net.numbers, held)
     for step, own in zip(net.structure.steps, found[1:], strict=True):
-        interrupt.check()
         infinite = ~(np.asarray(own.low) > -UNBOUNDED) | ~(np.asarray(own.high) < UNBOUNDED)
         if not infinite.any():
             continue

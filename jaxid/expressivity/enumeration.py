@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.core import interrupt
 from jaxid.errors import InputError
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import (
@@ -95,7 +94,6 @@ def _values(net: Network, points: np.ndarray) -> list[np.ndarray]:
 def _kinks(net: Network) -> Iterator[tuple[int, np.ndarray]]:
     """(node, values of it at which a function of it bends, one for each element), in order."""
     for step, own in zip(net.structure.steps, net.numbers, strict=True):
-        interrupt.check()
         if isinstance(step, PointwiseStep) and step.name != "linear":
             yield step.parent, np.zeros(net.structure.sizes[step.parent])
         elif isinstance(step, StraightStep):
