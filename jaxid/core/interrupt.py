@@ -18,8 +18,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CODE = 130
 """Exit code of what was interrupted."""
@@ -33,6 +36,8 @@ WAITING = (
     "once)\n"
 )
 ENDED = "jaxid: interrupted twice, ended at once; what was written before is whole\n"
+LOOK = 0.1
+"""Seconds between two looks at what threads have finished."""
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -142,6 +147,27 @@ def listening(*, command: bool = False, last: bool = False) -> Iterator[None]:
             signal.signal(number, _at_the_end if last else usual)
         _state.listening = False
     check()
+
+
+def results(futures: Iterable[Future[T]]) -> list[T]:
+    """What threads return, in order; the main thread takes signals while it waits.
+
+    The system may hand a signal to any thread, and Python's main one, which alone runs handlers,
+    does not wake from waiting for a lock then.
+
+    Raises:
+      What the first of them in order that failed raised; those not begun are cancelled.
+    """
+    futures = list(futures)
+    try:
+        for future in futures:
+            while not future.done():
+                wait([future], timeout=LOOK)
+            future.result()
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def retake() -> None:

@@ -132,7 +132,9 @@ def run_trials(
 
         for start in range(0, len(chosen), together):
             try:
-                list(pool.map(run, chosen[start : start + together]))
+                interrupt.results(
+                    [pool.submit(run, remedy) for remedy in chosen[start : start + together]]
+                )
             except KeyboardInterrupt:
                 # A worker saw it first.
                 interrupt.taken()

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from jaxid.core import interrupt
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -42,4 +44,4 @@ def over_cores(
     """
     count = min(cores(), MOST_WORKERS) if workers is None else workers
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(1, count)) as pool:
-        return list(pool.map(function, items))
+        return interrupt.results([pool.submit(function, item) for item in items])

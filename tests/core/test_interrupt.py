@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -212,6 +213,44 @@ def test_threads_see_it_and_take_nothing_from_the_main_one():
         assert seen == [1, 1]
         with pytest.raises(KeyboardInterrupt):
             interrupt.check()
+
+
+def test_a_signal_is_taken_while_threads_work_whichever_thread_the_system_gives_it_to():
+    def work():
+        for _ in range(600):
+            interrupt.check()
+            time.sleep(0.05)
+
+    others = {signal.SIGINT}
+    with interrupt.listening(), ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        # The thread inherits no mask, as it stands already: the signal can only go there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, others)
+        try:
+            ctrl_c()
+            with pytest.raises(KeyboardInterrupt):
+                interrupt.results([future])
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, others)
+        assert interrupt.taken()
+
+
+def test_results_of_threads_come_in_order_and_the_first_error_ends_it():
+    def work(number):
+        if number == 2:
+            raise ValueError("two")
+        return number
+
+    with ThreadPoolExecutor(1) as pool:
+        assert interrupt.results(pool.submit(work, n) for n in (3, 1)) == [3, 1]
+        begun = threading.Event()
+        failed = pool.submit(work, 2)
+        held = pool.submit(begun.wait, 20)
+        late = pool.submit(work, 1)
+        with pytest.raises(ValueError, match="two"):
+            interrupt.results([failed, held, late])
+        assert late.cancelled()
+        begun.set()
 
 
 @pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda number, frame: None])
