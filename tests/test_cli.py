@@ -398,6 +398,7 @@ def test_spectrum_refuses_what_cannot_be(refused, tmp_path):
     refused(["spectrum", "--memory-gib", "0"], "--memory-gib")
 
 
+@pytest.mark.slow
 def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     out = tmp_path / "out"
     linear = ["--output-activation", "linear", "--optimizer", "sgd"]
@@ -478,6 +479,7 @@ def certified(out):
     return json.loads((out / "certificate.json").read_text())
 
 
+@pytest.mark.slow
 def test_certify_trains_and_bounds_from_both_sides(tmp_path, capsys):
     out = tmp_path / "out"
     argv = ["certify", *TINY, "--depth", "2", "--method", "crown", "--balls", "1"]

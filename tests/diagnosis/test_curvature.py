@@ -25,6 +25,8 @@ from jaxid.report.curvature import notes
 from jaxid.training.loop import Anneal, make_loop
 from jaxid.training.run import Runner
 
+pytestmark = pytest.mark.slow
+
 
 def wide(params):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
@@ -111,7 +113,6 @@ def start(problem, seed=0):
     return jax.jit(make_loop(problem).init)(seed_key(seed))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linen"])
 def test_any_problem_can_be_looked_at(name):
     problem, _, data = case(name, np.float32)
