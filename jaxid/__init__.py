@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxid.api import Diagnosis as Diagnosis
-    from jaxid.errors import InputError as InputError
+    from jaxid.core.errors import InputError as InputError
     from jaxid.experiment import IdentitySpec as IdentitySpec
     from jaxid.nets.adapters import Model as Model
     from jaxid.problem import Problem as Problem
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Diagnosis": "jaxid.api",
     "IdentitySpec": "jaxid.experiment",
-    "InputError": "jaxid.errors",
+    "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.adapters",
     "Problem": "jaxid.problem",
     "make_train": "jaxid.training.loop",

@@ -17,13 +17,13 @@ import numpy as np
 import optax
 
 from jaxid.core.blame import described, line_in_users_file, with_place
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.types import Array, Params
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.read import CALLS, DRAWS, called, inside, needed_equations
 from jaxid.tracing.source import line_of
-from jaxid.types import Array, Params
 
 CHUNK = 512
 """Examples of a pass that looks for numbers that are not finite."""

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from jaxid import plot, report
 from jaxid.core.arrays import read_arrays, write_arrays
+from jaxid.core.errors import InputError
 from jaxid.core.folder import Folder, claimed
 from jaxid.core.manifest import NAME as MANIFEST
 from jaxid.core.manifest import read_manifest, verify
-from jaxid.errors import InputError
 from jaxid.report.json_file import NAME
 
 ARRAYS = "arrays.npz"

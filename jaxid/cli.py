@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from jaxid.core import interrupt
 from jaxid.core.ending import exit_code
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 USAGE = """usage: jaxid COMMAND [options]      (jaxid COMMAND --help lists them)
 

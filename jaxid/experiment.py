@@ -15,11 +15,11 @@ from typing import Any, Literal, TypeAlias
 import jax
 import psutil
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
 from jaxid.data.gaussian import GaussianSpec
 from jaxid.data.scaling import fit
 from jaxid.data.sources import Dataset, load
-from jaxid.errors import InputError
 from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import identity_network

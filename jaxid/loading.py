@@ -23,7 +23,7 @@ from jaxid.core.blame import (
     owned,
     raised_here,
 )
-from jaxid.errors import Fault, InputError
+from jaxid.core.errors import Fault, InputError
 from jaxid.problem import Problem
 
 

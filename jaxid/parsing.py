@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 T = TypeVar("T")
 KINDS = {"INT": "a whole number", "FLOAT": "a number"}

@@ -17,9 +17,9 @@ import numpy as np
 import optax
 
 from jaxid.core.blame import line_in_users_file
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.types import Array, LossFn, Params
 from jaxid.nets.adapters import Model, as_model
-from jaxid.types import Array, LossFn, Params
 
 
 class AffineMap(Protocol):

@@ -33,13 +33,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxid.core.ending import exit_code
+from jaxid.core.errors import InputError
 from jaxid.core.folder import replacing
+from jaxid.core.progress import Reporter, terminal
+from jaxid.core.provenance import provenance, without_folders
+from jaxid.core.statistics import t_interval
 from jaxid.data.scaling import fit
-from jaxid.diagnosis.statistics import t_interval
-from jaxid.errors import InputError
 from jaxid.parsing import parse
-from jaxid.provenance import provenance, without_folders
-from jaxid.training.progress import Reporter, terminal
 
 Record: TypeAlias = dict[str, Any]
 

@@ -45,7 +45,12 @@ from jax.flatten_util import ravel_pytree
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.precision import float64, widened
+from jaxid.core.progress import Reporter
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.statistics import sem
+from jaxid.core.types import Params
 from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.depth import linear_network_factors
 from jaxid.curvature.exact import Exact, exact_spectrum
@@ -53,16 +58,11 @@ from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.parts import Part, layer_names
 from jaxid.data.gaussian import GaussianSpec
 from jaxid.data.sources import load
-from jaxid.diagnosis.statistics import sem
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import layer_params
-from jaxid.precision import float64, widened
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.training.progress import Reporter
-from jaxid.types import Params
 
 DEPTHS = tuple(range(1, 9))
 INITIALIZERS: tuple[InitializerName, ...] = ("glorot_uniform", "orthogonal", "identity")

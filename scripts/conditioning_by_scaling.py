@@ -34,13 +34,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
 from jaxid.curvature.conditioning import effective_kappa
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
 from jaxid.problem import Problem
 from jaxid.training.loop import Anneal
-from jaxid.training.progress import Reporter
 from jaxid.training.run import Runner
 
 SCALINGS: tuple[ScalingName, ...] = ("raw", "unit", "centered", "standardized", "whitened")

@@ -30,11 +30,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
+from jaxid.core.statistics import sem
 from jaxid.curvature.nullspace import constant_features
 from jaxid.data.sources import Dataset
-from jaxid.diagnosis.statistics import sem
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
-from jaxid.training.progress import Reporter
 from jaxid.training.run import Census
 
 DEFAULT: dict[str, Any] = {"learning_rate": 1e-3, "initializer": "glorot_uniform"}

@@ -28,15 +28,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
+from jaxid.core.random import role_key, seed_key
 from jaxid.diagnosis.predicted_modes import examples_of
 from jaxid.diagnosis.predicted_moments import tail
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 from jaxid.training.loop import Anneal, one_seed
-from jaxid.training.progress import Reporter
 from jaxid.training.run import Runner
 
 FEWER = 10_000

@@ -33,13 +33,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from jaxid.core.progress import Reporter
 from jaxid.data.gaussian import GaussianSpec, rotation, sample
 from jaxid.data.sources import load
 from jaxid.nets.mlp import identity_network, layer_params
 from jaxid.theory.deep_linear import escape_time, loss_curve
 from jaxid.theory.linear_kernel import at_start, kernel_moments
 from jaxid.theory.signal import signal
-from jaxid.training.progress import Reporter
 
 M, WIDE, STRENGTH = 32, 64, 1e-3
 DEPTHS = (1, 2, 4)

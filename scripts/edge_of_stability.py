@@ -45,18 +45,18 @@ import optax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.progress import Reporter, Task
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Estimate, MatVec, Params
 from jaxid.curvature.matrices import curvature_product
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.optim.rates import effective_rates
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.optimizers import OptimizerName, make_optimizer
-from jaxid.training.progress import Reporter, Task
-from jaxid.types import Estimate, MatVec, Params
 
 STRETCH, STRIDE = 99, 9
 """Steps between looks and between recorded losses: odd, since beyond the limit the loss swings

@@ -27,18 +27,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.precision import float64, widened
+from jaxid.core.progress import Reporter
+from jaxid.core.types import Params
 from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.exact import exact_spectrum
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.products import MEMORY
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.linalg.lanczos import extremal_eigenvalues
-from jaxid.precision import float64, widened
 from jaxid.problem import Problem
 from jaxid.training.loop import Anneal, one_seed
-from jaxid.training.progress import Reporter
-from jaxid.types import Params
 
 MATRICES: tuple[MatrixName, ...] = ("hessian", "gauss_newton", "residual")
 LINES = (

@@ -26,10 +26,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.precision import float64
+from jaxid.core.progress import Reporter
 from jaxid.expressivity.family import Family, identity
 from jaxid.expressivity.verdict import Verdict, verdict
-from jaxid.precision import float64
-from jaxid.training.progress import Reporter
 
 FAMILIES = (
     ("one ReLU layer", Family(1)),

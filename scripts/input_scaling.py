@@ -31,14 +31,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
+from jaxid.core.statistics import summary
 from jaxid.curvature.conditioning import second_moment
 from jaxid.data.scaling import Scaling, fit
 from jaxid.data.sources import Dataset
-from jaxid.diagnosis.statistics import summary
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.nets.activations import ActivationName
 from jaxid.training.optimizers import ScheduleName
-from jaxid.training.progress import Reporter
 
 
 @dataclass(frozen=True)

@@ -30,16 +30,16 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.progress import Reporter
+from jaxid.core.random import seed_key
 from jaxid.data.sources import load
 from jaxid.nets.mlp import identity_network
-from jaxid.prng import seed_key
 from jaxid.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.theory.jacobian import Jacobian, started
 from jaxid.theory.linear_range import MISSED
 from jaxid.theory.linearised import Linearised, linearised
-from jaxid.training.progress import Reporter
 
 EXAMPLES, FEATURES = 200, 32
 OFF = 0.1

@@ -36,11 +36,11 @@ import optax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
 from jaxid.data.digits import load
 from jaxid.data.gaussian import GaussianSpec, sample
 from jaxid.theory.floors import noise_floor
 from jaxid.theory.resting import resting_loss
-from jaxid.training.progress import Reporter
 
 D, N, BATCH, SIGMA2, EVERY, RUNS = 16, 2000, 32, 0.25, 20, 2
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)

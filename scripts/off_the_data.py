@@ -27,12 +27,12 @@ import common
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
 from jaxid.curvature.nullspace import constant_features, input_null_basis
 from jaxid.data.sources import load
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.nets.mlp import layer_params
 from jaxid.training.loop import one_seed
-from jaxid.training.progress import Reporter
 
 RULES: dict[str, dict[str, Any]] = {
     "gradient descent, one batch": {"optimizer": "sgd", "learning_rate": 10.0, "full": True},

@@ -33,6 +33,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.progress import Reporter
 from jaxid.curvature.conditioning import effective_kappa
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
@@ -44,7 +45,6 @@ from jaxid.optim.rates import effective_rates
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import one_seed
 from jaxid.training.optimizers import OptimizerName
-from jaxid.training.progress import Reporter
 from jaxid.training.run import Runner
 
 SCALINGS: tuple[ScalingName, ...] = ("raw", "unit", "standardized", "whitened")

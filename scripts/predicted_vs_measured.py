@@ -25,14 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter
 from jaxid.diagnosis.predicted_modes import start_squares
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.theory.batch_noise import largest_stable_rate, losses
 from jaxid.theory.chains import plain
 from jaxid.theory.least_squares import Quadratic, linear_layer
 from jaxid.training.loop import Anneal
-from jaxid.training.progress import Reporter
 from jaxid.training.run import Runner
 
 SCALINGS: tuple[ScalingName, ...] = ("raw", "centered", "standardized")

@@ -29,11 +29,11 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
+from jaxid.core.precision import float64
+from jaxid.core.progress import Reporter
 from jaxid.data.sources import load
 from jaxid.optim.rates import effective_rates, frozen
-from jaxid.precision import float64
 from jaxid.theory.thresholds import stability_limit
-from jaxid.training.progress import Reporter
 
 Maker = Callable[[Any], optax.GradientTransformation]
 CHAINS: dict[str, Maker] = {

@@ -31,10 +31,10 @@ import tyro
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxid.diagnosis.statistics import summary
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter
+from jaxid.core.statistics import summary
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
-from jaxid.training.progress import Reporter
 
 DEPTHS = (1, 4)
 METRICS = {

@@ -32,13 +32,13 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter
+from jaxid.core.random import role_key, seed_key
 from jaxid.curvature.blocks import preactivations
 from jaxid.curvature.nullspace import constant_features, input_null_basis
 from jaxid.data.sources import load
-from jaxid.errors import InputError
 from jaxid.nets.init import initializer
-from jaxid.prng import role_key, seed_key
-from jaxid.training.progress import Reporter
 
 ROWS = 5000
 """Examples whose outputs are held together: 31 MB of float64 at 784."""

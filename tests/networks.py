@@ -60,8 +60,8 @@ def grid_of(box: Interval, points: int = 301):
 
 def values(net, x):
     """Every output at every point, float64."""
+    from jaxid.core.precision import float64
     from jaxid.expressivity.network import run
-    from jaxid.precision import float64
 
     with float64():
         return np.asarray(run(net.structure, net.numbers, jnp.asarray(x))[-1])

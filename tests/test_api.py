@@ -13,7 +13,7 @@ from rich import console
 from rich.console import Console
 
 from jaxid.api import Diagnosis
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 SAMPLE = runpy.run_path(str(Path(__file__).resolve().with_name("sample.py")))
 

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.provenance import provenance, without_folders
 from jaxid.data import scaling, sources
-from jaxid.errors import InputError
 from jaxid.experiment import (
     DataName,
     IdentitySpec,
@@ -26,7 +27,6 @@ from jaxid.experiment import (
     training_bytes,
 )
 from jaxid.nets.mlp import layer_params
-from jaxid.provenance import provenance, without_folders
 
 INF = float("inf")
 

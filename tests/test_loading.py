@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.loading import load_problem
 from jaxid.problem import Problem
 

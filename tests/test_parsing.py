@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.experiment import GAUSSIAN, IdentitySpec
 from jaxid.parsing import parse, spec_of
 

@@ -9,8 +9,8 @@ import optax
 import pytest
 from flax import nnx
 
+from jaxid.core.errors import InputError
 from jaxid.data.scaling import fit
-from jaxid.errors import InputError
 from jaxid.nets.mlp import identity_network
 from jaxid.problem import LOSSES, Problem, cross_entropy, squared_error
 

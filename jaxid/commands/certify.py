@@ -16,6 +16,11 @@ from rich.console import Console
 
 from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter, terminal
+from jaxid.core.provenance import provenance
+from jaxid.core.types import Params
+from jaxid.core.wording import counted, duration
 from jaxid.diagnosis.certification import (
     certify_regions,
     error_function,
@@ -24,18 +29,13 @@ from jaxid.diagnosis.certification import (
 )
 from jaxid.diagnosis.family_verdict import family_record
 from jaxid.diagnosis.regions import Effort, regions
-from jaxid.errors import InputError
 from jaxid.expressivity.bounds import MethodName
 from jaxid.expressivity.check import Original
 from jaxid.loading import load_function
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.certificate import draw_certificate
-from jaxid.provenance import provenance
 from jaxid.report.certificate import print_certificate
 from jaxid.training.loop import one_seed
-from jaxid.training.progress import Reporter, terminal
-from jaxid.types import Params
-from jaxid.wording import counted, duration
 
 EFFORT = Effort()
 

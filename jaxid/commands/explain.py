@@ -12,12 +12,12 @@ from rich.console import Console
 from jaxid.api import Diagnosis
 from jaxid.commands.output import claimed_out
 from jaxid.core import interrupt
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
+from jaxid.core.wording import counted, duration
 from jaxid.diagnosis.explain import explain, make_plan
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, load_data
 from jaxid.parsing import parse, spec_of
-from jaxid.training.progress import terminal
-from jaxid.wording import counted, duration
 
 
 @dataclass(frozen=True)

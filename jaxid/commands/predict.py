@@ -17,18 +17,18 @@ from rich.console import Console
 
 from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter, terminal
+from jaxid.core.provenance import provenance
+from jaxid.core.statistics import sem_by_column
+from jaxid.core.wording import counted
 from jaxid.diagnosis.evidence import constant_targets
 from jaxid.diagnosis.prediction import method_of, moments_of, predict
-from jaxid.diagnosis.statistics import sem_by_column
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner
 from jaxid.parsing import parse
 from jaxid.plot.prediction import draw_prediction
-from jaxid.provenance import provenance
 from jaxid.report.prediction import print_prediction, print_verdict
-from jaxid.training.progress import Reporter, terminal
 from jaxid.training.run import Runner
-from jaxid.wording import counted
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,22 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from jaxid import trees
 from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.progress import Reporter, terminal
+from jaxid.core.provenance import provenance
+from jaxid.core.types import Params
+from jaxid.core.wording import counted, duration
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
-from jaxid.errors import InputError
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.curvature import draw_curvature
 from jaxid.problem import Problem
-from jaxid.provenance import provenance
 from jaxid.report.curvature import print_curvature
 from jaxid.training.loop import one_seed
-from jaxid.training.progress import Reporter, terminal
-from jaxid.types import Params
-from jaxid.wording import counted, duration
 
 MOST = 1_000_000
 """Of what is counted in products."""

@@ -11,9 +11,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
+from jaxid.core.errors import InputError
 from jaxid.core.manifest import digest, read_json, verify
 from jaxid.data.sources import Dataset
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
 from jaxid.loading import load_problem
 from jaxid.parsing import spec_of

@@ -17,6 +17,9 @@ from jaxid.commands.output import claimed_out
 from jaxid.core import interrupt
 from jaxid.core.folder import Folder
 from jaxid.core.manifest import digest, hashes
+from jaxid.core.progress import terminal
+from jaxid.core.provenance import provenance
+from jaxid.core.wording import counted
 from jaxid.experiment import (
     IdentitySpec,
     build_problem,
@@ -25,11 +28,8 @@ from jaxid.experiment import (
     load_data,
 )
 from jaxid.parsing import parse, spec_of
-from jaxid.provenance import provenance
 from jaxid.training.checkpoint import FOLDER, RUN, save_state
-from jaxid.training.progress import terminal
 from jaxid.training.run import History
-from jaxid.wording import counted
 
 
 @dataclass(frozen=True)

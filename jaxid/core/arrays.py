@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 
 def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:

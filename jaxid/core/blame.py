@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxid.core.errors import words_of
 from jaxid.core.folder import is_full
-from jaxid.errors import words_of
 
 OWN = Path(__file__).resolve().parents[1]
 LIBRARIES = [

@@ -20,8 +20,8 @@ from jaxid.core.blame import (
     raised_here,
     users_file,
 )
+from jaxid.core.errors import Fault, InputError
 from jaxid.core.folder import FULL
-from jaxid.errors import Fault, InputError
 
 NARROWEST = 40
 """Columns below which nothing is laid out: in one column it takes minutes and tells nothing."""

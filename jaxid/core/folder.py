@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxid.core import manifest
+from jaxid.core.errors import InputError, words_of
 from jaxid.core.lock import locked
 from jaxid.core.manifest import Manifest
-from jaxid.errors import InputError, words_of
-from jaxid.wording import counted
+from jaxid.core.wording import counted
 
 HIDDEN = ".jaxid-"
 """Names of what is only there while it is being written."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 NAME = "manifest.json"
 SCHEMA = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from jaxid.core.precision import float64
 from jaxid.nets.activations import activation
-from jaxid.precision import float64
 
 
 def value(name: str, z: np.ndarray) -> np.ndarray:

@@ -21,13 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64
+from jaxid.core.types import Array, LossFn
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.rows import prepare_rows
 from jaxid.nets.activations import PIECEWISE_LINEAR, activation
-from jaxid.precision import float64
-from jaxid.types import Array, LossFn
 
 ROWS = 2048
 """Examples differentiated together: a block's forward mode holds q x 2048 tangents."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.linalg.eigen import eigen
 from jaxid.linalg.gram import EPS, Gram, reduced_gram
 from jaxid.linalg.rows import CHUNK, EXACT64, Rows, prepare_rows
-from jaxid.types import Estimate
 
 SHARE = 0.99
 """The share of the excess that `effective_kappa` accounts for by default."""

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Array, Params
 from jaxid.curvature.parts import layer_names, own_part
 from jaxid.curvature.products import MEMORY, WORK, CurvatureProduct
-from jaxid.errors import InputError
 from jaxid.linalg.eigen import EPS
-from jaxid.precision import float64, widened
-from jaxid.types import Array, Params
 
 COPIES = 3
 """Matrices of the full size held at once: the columns, their symmetric part, LAPACK's own."""

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.curvature.exact import Exact, exact_spectrum
-from jaxid.types import Estimate
 
 
 class LayerFactors(NamedTuple):

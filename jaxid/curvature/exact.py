@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxid.core.types import Estimate, Params
 from jaxid.curvature.conditioning import SHARE, SHARES, effective_kappa_curve
 from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.products import MEMORY, CurvatureProduct
 from jaxid.linalg.eigen import eigen
-from jaxid.types import Estimate, Params
 
 NEAR = 10.0
 """Eigenvalues within this factor of the threshold could be counted the other way."""

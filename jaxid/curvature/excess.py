@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxid.core.types import Estimate, MatVec, Params
 from jaxid.curvature.conditioning import SHARE, SHARES, effective_kappa_curve
 from jaxid.linalg.operators import prepared
 from jaxid.linalg.quadrature import quadrature, tridiagonal
-from jaxid.types import Estimate, MatVec, Params
 
 STEPS = 64
 SETTLED = 0.1

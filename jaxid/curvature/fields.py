@@ -23,8 +23,8 @@ from typing import Any, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxid import trees
-from jaxid.types import Array, Params
+from jaxid.core import trees
+from jaxid.core.types import Array, Params
 
 BatchLoss: TypeAlias = Callable[[Params, Any], Array]
 """(params, batch) -> the mean loss of the batch's examples, a scalar."""

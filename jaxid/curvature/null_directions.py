@@ -36,13 +36,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Array, Params
 from jaxid.curvature.activation import derivative
 from jaxid.linalg.eigen import EPS
 from jaxid.nets.activations import activation
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import layer_params
-from jaxid.precision import float64, widened
-from jaxid.types import Array, Params
 
 REASONS = (
     "dead_unit",

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.precision import float64
+from jaxid.core.types import Array, LossFn
 from jaxid.nets.activations import activation
-from jaxid.precision import float64
-from jaxid.types import Array, LossFn
 
 ROWS = 4096
 """Examples differentiated together."""

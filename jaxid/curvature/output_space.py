@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Array, Estimate, Params
 from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.parts import leaf_names
 from jaxid.curvature.products import MEMORY
-from jaxid.types import Array, Estimate, Params
 
 
 def passes_cost(field: GaussNewtonField, params: Params, data: Any) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import jax
 
-from jaxid.errors import InputError
-from jaxid.types import Array, Params
+from jaxid.core.errors import InputError
+from jaxid.core.types import Array, Params
 
 
 def leaf_names(params: Params) -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Estimate, Key, Params
 from jaxid.curvature.products import CurvatureProduct
 from jaxid.linalg.lanczos import extremal_eigenvalues
 from jaxid.linalg.operators import Scaled
-from jaxid.types import Estimate, Key, Params
 
 
 def largest_rate_times_curvature(

@@ -17,12 +17,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.types import Params
 from jaxid.curvature.fields import Field
 from jaxid.curvature.parts import Part
-from jaxid.errors import InputError
 from jaxid.linalg.operators import Product, bound
-from jaxid.types import Params
 
 CHUNK = 1024
 """Examples per product."""

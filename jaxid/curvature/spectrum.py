@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64
+from jaxid.core.types import Estimate, LossFn
 from jaxid.curvature.blocks import curvature_weights, preactivations, stack
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.linalg.eigen import Eigen, eigen
 from jaxid.linalg.gram import EPS, Gram, reduced_gram, weighted_grams
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import Rows, prepare_rows
-from jaxid.precision import float64
-from jaxid.types import Estimate, LossFn
 
 UNITS = 32
 """Outputs whose weights s are held at once: n x 32 float64."""

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.random import role_key
+from jaxid.core.types import Estimate, Key, MatVec, Params
 from jaxid.curvature.exact import Exact
 from jaxid.curvature.excess import Excess, quadratic_excess
-from jaxid.errors import InputError
 from jaxid.linalg.copies import all_copies
 from jaxid.linalg.density import Density, spectral_density
 from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, TOLERANCE, Eigenpairs
 from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import Trace, hutchinson
-from jaxid.prng import role_key
-from jaxid.types import Estimate, Key, MatVec, Params
 
 
 @dataclass(frozen=True)

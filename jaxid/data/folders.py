@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 
 def data_dir() -> Path:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 
 @dataclass(frozen=True)

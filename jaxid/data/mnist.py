@@ -22,9 +22,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.errors import InputError
 from jaxid.core.lock import locked
 from jaxid.data import folders, idx, network, tfds_mnist
-from jaxid.errors import InputError
 
 Report: TypeAlias = Callable[[str], None]
 

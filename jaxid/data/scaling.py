@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.errors import InputError
-from jaxid.types import Array
+from jaxid.core.errors import InputError
+from jaxid.core.types import Array
 
 NAMES = ("raw", "unit", "centered", "standardized", "whitened")
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.errors import InputError
 from jaxid.data import digits, folders, idx, mnist
 from jaxid.data.gaussian import GaussianSpec, sample
-from jaxid.errors import InputError
 
 NAMES = ("digits", "mnist", "gaussian")
 

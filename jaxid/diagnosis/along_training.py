@@ -20,24 +20,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.progress import SILENT, Reporter
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Array, Estimate, Params
 from jaxid.curvature.exact import exact_of
 from jaxid.curvature.excess import quadratic_excess
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY, CurvatureProduct
 from jaxid.diagnosis.curvature import FLOAT64, float32_inside, loss_and_gradient
-from jaxid.errors import InputError
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.linalg.trace import hutchinson
 from jaxid.optim.rates import effective_rates
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import Anneal, TrainState, one_seed
-from jaxid.training.progress import SILENT, Reporter
 from jaxid.training.run import Runner
-from jaxid.types import Array, Estimate, Params
 
 Record = dict[str, Any]
 SHARE = 0.1

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxid.core.statistics import sem
+from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import Evidence
-from jaxid.diagnosis.statistics import sem
-from jaxid.types import Estimate
 
 ORDER_NOTE = (
     "The gaps are taken in this order: anneal, then solve the last layer, then compare with "

@@ -16,21 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.blame import with_place
+from jaxid.core.errors import InputError
+from jaxid.core.progress import SILENT, Reporter, Task
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Estimate, Params
 from jaxid.diagnosis.regions import Effort, Region, regions
-from jaxid.errors import InputError
 from jaxid.expressivity.attack import evaluated
 from jaxid.expressivity.bounds import METHODS, MethodName
 from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_layer
 from jaxid.expressivity.check import Original, check
 from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
 from jaxid.expressivity.network import Network, network
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.source import line_of
-from jaxid.training.progress import SILENT, Reporter, Task
-from jaxid.types import Estimate, Params
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxid.core.wording import ranked
 from jaxid.diagnosis.findings import build_findings
 from jaxid.diagnosis.predicted import predicted_ratio
 from jaxid.diagnosis.trials import Trial, trial_record
 from jaxid.diagnosis.verdict import compound, verdict_sentences
-from jaxid.wording import ranked
 
 
 def conclude(record: dict[str, Any], trials: list[Trial]) -> None:

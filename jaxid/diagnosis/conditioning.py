@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.progress import Reporter
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Estimate
 from jaxid.curvature.conditioning import effective_kappa_curve
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.nullspace import null_reasons
@@ -23,10 +26,7 @@ from jaxid.diagnosis.cost import LANCZOS_BUDGET, lanczos_flops
 from jaxid.diagnosis.evidence import Evidence, seed_params
 from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
 from jaxid.linalg.lanczos import extremal_eigenvalues
-from jaxid.prng import role_key, seed_key
-from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
-from jaxid.types import Estimate
 
 SHARE = 0.99
 """Share of the excess that the effective condition number accounts for."""

@@ -20,8 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxid import trees
 from jaxid.admission import drawn_at
+from jaxid.core import trees
+from jaxid.core.precision import float64, widened
+from jaxid.core.progress import SILENT, Reporter
+from jaxid.core.random import role_key
+from jaxid.core.types import Array, Estimate, Key, MatVec, Params
 from jaxid.curvature.exact import Exact, exact_of
 from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.matrices import MatrixName, curvature_product
@@ -33,13 +37,9 @@ from jaxid.curvature.survey import Effort, Survey, survey
 from jaxid.diagnosis.curvature_record import Arrays, Record, matrix_arrays, matrix_record
 from jaxid.diagnosis.optimizer_view import optimizer_view, top_mode
 from jaxid.linalg.operators import Scaled
-from jaxid.precision import float64, widened
-from jaxid.prng import role_key
 from jaxid.problem import Problem
 from jaxid.tracing import narrowings
 from jaxid.training.loop import TrainState
-from jaxid.training.progress import SILENT, Reporter
-from jaxid.types import Array, Estimate, Key, MatVec, Params
 
 EXACT_ORDER = 2000
 """Parameters up to which all eigenvalues are computed."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.curvature.survey import Survey
-from jaxid.types import Estimate
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]

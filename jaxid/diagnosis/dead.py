@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.statistics import sem
 from jaxid.diagnosis.evidence import constant_targets
-from jaxid.diagnosis.statistics import sem
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
 from jaxid.training.run import Census, History

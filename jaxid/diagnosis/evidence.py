@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.progress import Reporter
+from jaxid.core.types import Params
 from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.metrics import residual_shift
-from jaxid.training.progress import Reporter
 from jaxid.training.run import History, Runner
-from jaxid.types import Params
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.progress import Reporter, Timed, terminal
+from jaxid.core.provenance import provenance
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis import conditioning, pictures
 from jaxid.diagnosis.budget import build_budget
@@ -29,9 +31,7 @@ from jaxid.diagnosis.trials import Trial, TrialMode, run_trials
 from jaxid.diagnosis.well_posed import well_posedness
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory
 from jaxid.problem import Problem
-from jaxid.provenance import provenance
 from jaxid.training.loop import one_seed
-from jaxid.training.progress import Reporter, Timed, terminal
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1

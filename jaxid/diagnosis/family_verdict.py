@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.precision import float64
 from jaxid.diagnosis.representation import family_of, representability
 from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.family import Target
 from jaxid.expressivity.verdict import Verdict, verdict
-from jaxid.precision import float64
 from jaxid.problem import Problem
 
 Record = dict[str, Any]

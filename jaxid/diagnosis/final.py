@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.statistics import summary
 from jaxid.data.sources import Dataset
-from jaxid.diagnosis.statistics import summary
 from jaxid.training.run import History
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.statistics import BAND, judge, seeds_to_decide, t_interval
 from jaxid.diagnosis.first_step import NAME as FIT_RATE
 from jaxid.diagnosis.prescriptions import Remedy, both, pair_parts
-from jaxid.diagnosis.statistics import BAND, judge, seeds_to_decide, t_interval
 from jaxid.diagnosis.trials import Trial
 
 COUNTERFACTUALS: dict[str, str] = {

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.statistics import sem
+from jaxid.core.types import Array, Estimate, Params
 from jaxid.diagnosis.prescriptions import Remedy
-from jaxid.diagnosis.statistics import sem
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.types import Array, Estimate, Params
 
 EXAMPLES = 2000
 """Training examples that R is taken over."""

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.progress import Reporter
+from jaxid.core.types import Estimate, Params
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.newton import HeadSolution, solve_head
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem import Problem
-from jaxid.training.progress import Reporter
-from jaxid.types import Estimate, Params
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.errors import InputError
 from jaxid.diagnosis.predicted_modes import examples_of
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec
 from jaxid.problem import Problem
 from jaxid.theory.born_dead import one_example

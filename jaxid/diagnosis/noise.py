@@ -21,13 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Array, Estimate, Params
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.preconditioned import largest_rate_times_curvature
 from jaxid.optim.rates import effective_rates
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.training.loop import TrainState
-from jaxid.types import Array, Estimate, Params
 
 SMALL = 0.5
 """Largest rate times curvature up to which rates count as small (the limit is 2)."""

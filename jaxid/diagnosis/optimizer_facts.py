@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxid.core.precision import float64
 from jaxid.optim.chain import classified
-from jaxid.precision import float64
 from jaxid.problem import Problem
 from jaxid.theory.first_steps import first_steps
 from jaxid.theory.invariance import invariance

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.types import Array, Estimate, Key, Params
 from jaxid.linalg.lanczos import Eigenpairs
 from jaxid.optim.rates import accumulates, effective_rates
 from jaxid.problem import Problem
 from jaxid.theory.thresholds import stability_limit
 from jaxid.training.loop import TrainState
-from jaxid.types import Array, Estimate, Key, Params
 
 FAST, MANY = 0.1, 0.5
 """A rate is large beside the largest one from this share of it; unusual, below this share of the

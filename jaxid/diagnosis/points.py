@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import Evidence
-from jaxid.types import Estimate
 
 NOISE_SHARE, NOISE_ERRORS = 0.05, 3.0
 STATIONARY_SHARE = 0.01

@@ -12,6 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.nets.mlp import layer_params
 from jaxid.problem import Problem
 from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
@@ -19,7 +20,6 @@ from jaxid.theory.chains import Chain
 from jaxid.theory.least_squares import Quadratic, linear_layer
 from jaxid.theory.reach import steps_of_modes, steps_to_reach
 from jaxid.training.loop import TrainState, one_seed
-from jaxid.types import Estimate
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]

@@ -11,14 +11,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxid.core.progress import Reporter
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.statistics import sem_by_column
 from jaxid.diagnosis.predicted_modes import examples_of
-from jaxid.diagnosis.statistics import sem_by_column
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 from jaxid.training.loop import TrainState, one_seed
-from jaxid.training.progress import Reporter
 from jaxid.training.run import census_steps
 
 Record = dict[str, Any]

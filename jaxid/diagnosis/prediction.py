@@ -16,6 +16,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from jaxid.core.progress import Reporter
+from jaxid.core.types import Estimate
+from jaxid.core.wording import number
 from jaxid.diagnosis.initial_signal import initial_signal
 from jaxid.diagnosis.optimizer_facts import optimizer_facts
 from jaxid.diagnosis.predicted_linearised import from_linearisation
@@ -35,9 +38,6 @@ from jaxid.theory.chains import Chain, Measured, measured_chain
 from jaxid.theory.least_squares import Quadratic
 from jaxid.theory.resting import resting_loss
 from jaxid.training.loop import TrainState
-from jaxid.training.progress import Reporter
-from jaxid.types import Estimate
-from jaxid.wording import number
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]

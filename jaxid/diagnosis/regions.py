@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.expressivity.bounds import STEPS, MethodName
 from jaxid.expressivity.intervals import Interval
 from jaxid.problem import Problem

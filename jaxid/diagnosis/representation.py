@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64
+from jaxid.core.types import Estimate, Params
 from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import RANGES
 from jaxid.expressivity.witness import COPIES, Layers, keep, witness
-from jaxid.precision import float64
 from jaxid.problem import Problem
-from jaxid.types import Estimate, Params
 
 ROUNDING = 1e-10
 """A witness's loss over the targets' mean square below which it counts as exact: float32

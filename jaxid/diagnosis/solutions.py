@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Params
 from jaxid.curvature.nullspace import input_null_basis
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.representation import outputs64
 from jaxid.problem import Problem
-from jaxid.types import Params
 
 
 class TwoSolutions(NamedTuple):

@@ -16,12 +16,12 @@ import jax
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.progress import Reporter
+from jaxid.core.statistics import judge, seeds_to_decide, t_interval
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.prescriptions import Remedy
-from jaxid.diagnosis.statistics import judge, seeds_to_decide, t_interval
 from jaxid.experiment import IdentitySpec, build_problem, build_runner
 from jaxid.linalg.parallel import cores
-from jaxid.training.progress import Reporter
 
 TrialMode: TypeAlias = Literal["none", "short", "full"]
 SMALL_WIDTH = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxid.wording import SUSPECTS, counted, dead_answer, joined, number, percent
+from jaxid.core.wording import SUSPECTS, counted, dead_answer, joined, number, percent
 
 ITEMS = {
     "representation": "cannot be represented by this network at all",

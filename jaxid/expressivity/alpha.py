@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxid.core.types import Array
 from jaxid.expressivity.crown import Drawn, Linear, below, outline, start_lines, with_slopes
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.lines import Lines, Slopes, free_slopes
@@ -29,7 +30,6 @@ from jaxid.expressivity.network import (
     UnaryStep,
 )
 from jaxid.expressivity.outlines import outline_slopes
-from jaxid.types import Array
 
 KINKED, SMOOTH, FALL = 0.1, 0.03, 0.3
 """Adam's first rates, over the range of slopes, and the share to which they fall: a ReLU's lower

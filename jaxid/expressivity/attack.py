@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64
+from jaxid.core.types import Array, Key
 from jaxid.expressivity.intervals import Interval, output_interval, propagate
 from jaxid.expressivity.network import Network, Numbers, Structure, run
-from jaxid.precision import float64
-from jaxid.types import Array, Key
 
 RESTARTS, STEPS, SIDES = 8, 60, 128
 FIRST, LAST = 0.25, 1e-3

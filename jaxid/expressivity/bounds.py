@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.precision import float64
+from jaxid.core.types import Array
 from jaxid.expressivity.alpha import optimised_interval
 from jaxid.expressivity.crown import both_sides, start_lines
 from jaxid.expressivity.intervals import (
@@ -24,8 +26,6 @@ from jaxid.expressivity.intervals import (
     step_interval,
 )
 from jaxid.expressivity.network import AffineStep, CurveStep, Network, Numbers, Structure
-from jaxid.precision import float64
-from jaxid.types import Array
 
 MethodName: TypeAlias = Literal["intervals", "crown", "alpha"]
 METHODS: tuple[MethodName, ...] = ("intervals", "crown", "alpha")

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.types import Key
 from jaxid.expressivity.attack import RESTARTS, Attack, evaluated, worst_found
 from jaxid.expressivity.bounds import METHODS, STEPS, MethodName, endless, output_bounds
 from jaxid.expressivity.enumeration import enumerable, extremes
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import AffineStep, Network, PointwiseStep
 from jaxid.expressivity.one_layer import relu_layer
-from jaxid.types import Key
 
 ROUNDING = (
     "for the function in real arithmetic with the stored parameters; computed in float64, dot "

@@ -8,12 +8,12 @@ import time
 import jax
 import jax.numpy as jnp
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.attack import RESTARTS, SIDES
 from jaxid.expressivity.attack import STEPS as ASCENT
 from jaxid.expressivity.bounds import METHODS, MethodName, wanted
 from jaxid.expressivity.curves import CELLS
 from jaxid.expressivity.network import AffineStep, CurveStep, Network, Structure
-from jaxid.precision import float64
 
 COMPILE: dict[str, float] = {"intervals": 0.5, "crown": 1.2, "alpha": 3.0, "attack": 2.0}
 """Seconds to compile, for each node that a method bounds; for the attack, once."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 
+from jaxid.core.types import Array
 from jaxid.expressivity import curves, tables
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.lines import Lines, Slopes, least_area, lines
@@ -36,7 +37,6 @@ from jaxid.expressivity.network import (
 from jaxid.expressivity.outlines import Outline, outline_lines, outline_slopes
 from jaxid.expressivity.products import Planes, planes
 from jaxid.expressivity.rounding import UNIT, gamma, up
-from jaxid.types import Array
 
 Drawn: TypeAlias = Lines | Planes
 """What stands in for a node that is not affine."""

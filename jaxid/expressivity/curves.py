@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Array
 from jaxid.expressivity import tables
 from jaxid.expressivity.arrays import xp
 from jaxid.expressivity.enclosures import Jet, enclose
@@ -23,7 +24,6 @@ from jaxid.expressivity.ranges import ELEMENTARY, INFINITE, Range, minus, raised
 from jaxid.expressivity.rounding import TINY, UNIT
 from jaxid.expressivity.tables import Points
 from jaxid.tracing.graph import Instruction, Table
-from jaxid.types import Array
 
 CELLS = 128
 """Uniform cells. With so many, lines of any slope come to within 1 % of exp(-z^2 / 25) on an

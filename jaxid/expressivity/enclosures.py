@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.types import Array
 from jaxid.expressivity import tables
 from jaxid.expressivity.arrays import xp
 from jaxid.expressivity.ranges import (
@@ -36,7 +37,6 @@ from jaxid.expressivity.ranges import (
     wave,
 )
 from jaxid.tracing.graph import Instruction, Table
-from jaxid.types import Array
 
 
 class Jet(NamedTuple):

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import (
     CurveStep,
@@ -28,7 +29,6 @@ from jaxid.expressivity.network import (
     StraightStep,
     run,
 )
-from jaxid.precision import float64
 
 CELLS = 200_000
 """Cells beyond which it is given up."""

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from jaxid.core.types import Array
 from jaxid.expressivity.arrays import xp
 from jaxid.expressivity.ranges import INFINITE, Range, lowered
 from jaxid.expressivity.rounding import TINY, UNIT
-from jaxid.types import Array
 
 
 class Side(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxid.core.types import Array
 from jaxid.expressivity import curves, tables
 from jaxid.expressivity.functions import value_range
 from jaxid.expressivity.network import (
@@ -24,7 +25,6 @@ from jaxid.expressivity.network import (
     times,
 )
 from jaxid.expressivity.rounding import TINY, UNIT, gamma, up
-from jaxid.types import Array
 
 UNBOUNDED = 1e250
 """Bounds beyond it are none: they come of something endless."""

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxid.core.types import Array
 from jaxid.expressivity.functions import ALLOWED, Function, Side, touching, value_error
 from jaxid.expressivity.rounding import UNIT, up
-from jaxid.types import Array
 
 SEARCH = 50
 """Halvings of the range of slopes."""

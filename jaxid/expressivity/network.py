@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.precision import float64
+from jaxid.core.types import Array
 from jaxid.expressivity import curves, tables
 from jaxid.expressivity.functions import FUNCTIONS, Function
-from jaxid.precision import float64
 from jaxid.tracing import Affine, Curve, Graph, Pointwise, Straight, Table, read_graph
 from jaxid.tracing.graph import Instruction
-from jaxid.types import Array
 
 Numbers: TypeAlias = tuple[Any, ...]
 """For each node after the input: ((W_k, ...), b) of an affine map, () of a named function, its

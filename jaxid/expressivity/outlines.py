@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxid.core.types import Array
 from jaxid.expressivity.lines import Lines, Slopes
 from jaxid.expressivity.rounding import UNIT, up
-from jaxid.types import Array
 
 HALVINGS = 60
 EDGE = 1 - 1e-9

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxid.core.types import Array
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.rounding import UNIT, up
-from jaxid.types import Array
 
 
 class Planes(NamedTuple):

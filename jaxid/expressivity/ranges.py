@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.core.types import Array
 from jaxid.expressivity import arrays
 from jaxid.expressivity.arrays import xp
 from jaxid.expressivity.rounding import TINY, UNIT
-from jaxid.types import Array
 
 INFINITE = float("inf")
 HUGE = 2.0**1023

@@ -8,7 +8,7 @@ section 3.1); what is said to bound it is widened by that, and a little for its 
 
 from __future__ import annotations
 
-from jaxid.types import Array
+from jaxid.core.types import Array
 
 UNIT = 2.0**-53
 """u, the unit roundoff of float64."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.expressivity.attack import worst_found
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.family import Family, Target
@@ -20,7 +21,6 @@ from jaxid.expressivity.impossible import Impossible, least_error
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import Network, network
 from jaxid.expressivity.witness import CENTRES, Witness, witness
-from jaxid.types import Estimate
 
 Kind: TypeAlias = Literal["exact", "impossible", "bounded", "unknown"]
 ROUNDING = 1e-9

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.functions import FUNCTIONS
-from jaxid.precision import float64
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 """(kernel (inputs, outputs), bias (outputs,)) of each layer, float64."""

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Array, Params
 from jaxid.linalg.operators import combination, inner_products
-from jaxid.types import Array, Params
 
 LOST = 0.7
 """A vector that an orthogonalisation leaves shorter than this share of it needs another."""

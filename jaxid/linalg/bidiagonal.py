@@ -27,10 +27,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
-from jaxid.core import interrupt
+from jaxid.core import interrupt, trees
+from jaxid.core.types import Array, Params
 from jaxid.linalg.operators import combination, inner_products
-from jaxid.types import Array, Params
 
 BLOCK = 16
 """Right vectors stored together: memory grows by so many, and none is looked at before it is

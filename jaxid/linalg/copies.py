@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
-from jaxid.core import interrupt
+from jaxid.core import interrupt, trees
+from jaxid.core.types import Key, MatVec, Params
 from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
 from jaxid.linalg.operators import Deflated, combination, inner_products
-from jaxid.types import Key, MatVec, Params
 
 ROUNDS = 12
 """Deflations at most."""

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Key, MatVec, Params
 from jaxid.linalg.operators import prepared
 from jaxid.linalg.quadrature import quadrature, tridiagonal, wasserstein
-from jaxid.types import Key, MatVec, Params
 
 STEPS = 100
 PROBES = 8

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
+from jaxid.core.types import Array
 from jaxid.linalg.rows import CHUNK, Rows, prepare_rows
-from jaxid.types import Array
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -116,7 +116,7 @@ def weighted_grams(x: Array, weights: Array) -> Array:
 
     Args:
       x: (n, p), converted to the weights' dtype.
-      weights: (n, k) floating point; float64 inside `jaxid.precision.float64` makes sums of
+      weights: (n, k) floating point; float64 inside `jaxid.core.precision.float64` makes sums of
         uint8 products exact.
 
     Returns:

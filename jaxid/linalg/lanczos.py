@@ -27,11 +27,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
-from jaxid.core import interrupt
+from jaxid.core import interrupt, trees
+from jaxid.core.types import Array, Estimate, MatVec, Params
 from jaxid.linalg.basis import compress, grow, ritz_vectors, row, start_basis
 from jaxid.linalg.operators import applied, prepared
-from jaxid.types import Array, Estimate, MatVec, Params
 
 LEAST_BASIS = 24
 """Krylov vectors held at once, at least; they cost as many copies of the parameters."""

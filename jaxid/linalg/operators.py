@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from jaxid import trees
-from jaxid.types import Array, MatVec, Params
+from jaxid.core import trees
+from jaxid.core.types import Array, MatVec, Params
 
 Product: TypeAlias = Callable[[Params], Params]
 """v -> A v at a fixed operand; a pytree whose leaves are all that it needs."""

@@ -21,10 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
-from jaxid.core import interrupt
+from jaxid.core import interrupt, trees
+from jaxid.core.types import Array, Params
 from jaxid.linalg.operators import Product, applied
-from jaxid.types import Array, Params
 
 
 class Tridiagonal(NamedTuple):

@@ -17,9 +17,9 @@ import jax
 import numpy as np
 from scipy import stats
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Array, Estimate, Key, MatVec, Params
 from jaxid.linalg.operators import Product, applied, prepared
-from jaxid.types import Array, Estimate, Key, MatVec, Params
 
 PROBES = 32
 LEAST = 8

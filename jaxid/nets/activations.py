@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxid.types import Array
+from jaxid.core.types import Array
 
 Activation: TypeAlias = Callable[[Array], Array]
 ActivationName: TypeAlias = Literal[

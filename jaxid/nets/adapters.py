@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
-from jaxid.errors import InputError
-from jaxid.types import ApplyFn, Array, Key, Params
+from jaxid.core.errors import InputError
+from jaxid.core.types import ApplyFn, Array, Key, Params
 
 
 class Inspection(NamedTuple):

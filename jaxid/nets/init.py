@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxid.types import Array, Key
+from jaxid.core.types import Array, Key
 
 Initializer: TypeAlias = Callable[..., Array]
 InitializerName: TypeAlias = Literal[

@@ -11,10 +11,10 @@ from itertools import pairwise
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxid.core.types import Array, Params
 from jaxid.nets.activations import activation
 from jaxid.nets.adapters import Head, Inspection, Model, from_nnx
 from jaxid.nets.init import initializer
-from jaxid.types import Array, Params
 
 
 class Dense(nnx.Module):

@@ -26,9 +26,9 @@ import numpy as np
 import optax
 
 from jaxid.core import interrupt
+from jaxid.core.types import Params
 from jaxid.optim.forms import ANY, Form, Kind, Outside, Reason, Source, fixed, leaf, opaque
 from jaxid.optim.walk import walk
-from jaxid.types import Params
 
 SQUARED = 2
 """Roles of linear leaves that are tried to stand still, at most."""

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.types import Array
+from jaxid.core.types import Array
 
 Kind = Literal["gradient", "parameter", "state", "accumulator"]
 Outside = Literal["random", "loss value"]

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Array
 from jaxid.optim.chain import ChainClass, Walked, walked
 from jaxid.optim.forms import Form, Source
 from jaxid.optim.walk import full
-from jaxid.types import Array
 
 SAME = 1e-9
 """Relative difference up to which coefficients are equal: rounding of schedules in float64."""

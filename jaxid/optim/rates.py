@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.types import Array, Params
 from jaxid.optim.chain import ChainClass, Walked, classified, walked, why_not_frozen
 from jaxid.optim.forms import Form, Source
 from jaxid.optim.linear_optimizer import components
 from jaxid.optim.walk import full
-from jaxid.types import Array, Params
 
 STEPS = 6
 """Steps over which a rate is looked at."""

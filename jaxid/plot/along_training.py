@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number
 from jaxid.plot.style import BLUE, GREY, ORANGE, RED, Arrays, Record, new_figure, note, plain
-from jaxid.wording import number
 
 PANELS = (
     ("loss", "loss on these examples", GREY),

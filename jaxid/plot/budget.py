@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import counted, label, number, percent, plus_minus
 from jaxid.plot.style import (
     CAUSES,
     FAINT,
@@ -20,7 +21,6 @@ from jaxid.plot.style import (
     new_figure,
     plain,
 )
-from jaxid.wording import counted, label, number, percent, plus_minus
 
 IN_WORDS = {
     "representation": "is unavoidable: this network cannot do better",

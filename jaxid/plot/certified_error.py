@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number
 from jaxid.plot.style import BLUE, GREY, RED, SMALL, Arrays, Record, new_figure, plain
-from jaxid.wording import number
 
 
 def draw(record: Record, arrays: Arrays) -> Figure | None:

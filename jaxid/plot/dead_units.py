@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number, percent
 from jaxid.plot.style import (
     BLUE,
     GREEN,
@@ -23,7 +24,6 @@ from jaxid.plot.style import (
     new_figure,
     plain,
 )
-from jaxid.wording import number, percent
 
 HIDDEN = (BLUE, GREEN, PURPLE, ORANGE, SKY)
 

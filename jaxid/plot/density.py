@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from jaxid.core.wording import estimate, number, percent
 from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
-from jaxid.wording import estimate, number, percent
 
 BINS_PER_DECADE = 4
 MATRIX = "hessian"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number, percent
 from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
-from jaxid.wording import number, percent
 
 SHARE = 0.99
 """The share that is marked; the one the record's effective_kappa is for."""

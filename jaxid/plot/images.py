@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import dead_answer, number
 from jaxid.plot.style import GREY, INK, NORMAL, RED, SMALL, WIDTH, Arrays, Record, new_figure
-from jaxid.wording import dead_answer, number
 
 KINDS = (("learns", "#F4F4F4"), ("dead, but never varies", "#9A9A9A"), ("dead, and matters", RED))
 ANSWERS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import estimate, number
 from jaxid.plot.density import NAMES
 from jaxid.plot.style import BLUE, GREY, RED, Arrays, Record, new_figure, note, plain
-from jaxid.wording import estimate, number
 
 
 def draw(record: Record, arrays: Arrays) -> Figure | None:

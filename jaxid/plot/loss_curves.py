@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxid.core.wording import number
 from jaxid.plot.style import (
     BLUE,
     CAUSES,
@@ -22,7 +23,6 @@ from jaxid.plot.style import (
     plain,
     plain_numbers,
 )
-from jaxid.wording import number
 
 LEVELS = (
     ("floors/annealed", "with the rate let down to 0", CAUSES["optimizer_noise"]),

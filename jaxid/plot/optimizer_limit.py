@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import estimate, number
 from jaxid.plot.density import LEAST, NAMES, sides
 from jaxid.plot.style import BLUE, GREY, INK, ORANGE, RED, Arrays, Record, new_figure, note, plain
-from jaxid.wording import estimate, number
 
 MATRIX = "preconditioned"
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jaxid.core.wording import number
 from jaxid.plot.style import (
     BLUE,
     FAINT,
@@ -22,7 +23,6 @@ from jaxid.plot.style import (
     plain_numbers,
     save,
 )
-from jaxid.wording import number
 
 
 def draw_prediction(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import best_of, grouped, number, ratio_of
 from jaxid.plot.style import (
     FAINT,
     GREEN,
@@ -25,7 +26,6 @@ from jaxid.plot.style import (
     plain_numbers,
     readable,
 )
-from jaxid.wording import best_of, grouped, number, ratio_of
 
 VERDICTS = {
     "helps": (GREEN, "o"),

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number, percent
 from jaxid.plot.style import BLUE, GREY, RED, Arrays, Record, new_figure, note, plain, thinned
-from jaxid.wording import number, percent
 
 TIMES = (("init", "at the start", BLUE), ("end", "at the end", RED))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number
 from jaxid.plot.images import show
 from jaxid.plot.style import BLUE, INK, NORMAL, ORANGE, Arrays, Record, new_figure, note, plain
-from jaxid.wording import number
 
 MOST = 3
 """Inputs shown."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.wording import number
 from jaxid.plot.images import show
 from jaxid.plot.style import INK, SMALL, WIDTH, Arrays, Record, new_figure
-from jaxid.wording import number
 
 MOST = 5
 

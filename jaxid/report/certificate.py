@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.wording import number
+from jaxid.core.wording import number
 
 WIDTH = 110
 """Columns where the output is no terminal."""

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.wording import NONE, counted, estimate, number, percent
+from jaxid.core.wording import NONE, counted, estimate, number, percent
 
 Record = Mapping[str, Any]
 POINTS = {"init": "At the start", "end": "At the end", "checkpoint": "At the checkpoint"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from jaxid.core.wording import best_of, label, number, percent, ratio_of
 from jaxid.report.content import Record, is_long, is_number, title_of
 from jaxid.report.markdown import TITLE
 from jaxid.report.sections import headline, problem_line, sections
-from jaxid.wording import best_of, label, number, percent, ratio_of
 
 TEMPLATE = "report.html.j2"
 

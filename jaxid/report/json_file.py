@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxid.core.errors import InputError
 from jaxid.core.manifest import read_json
-from jaxid.errors import InputError
 from jaxid.report.content import Record
 
 NAME = "diagnosis.json"

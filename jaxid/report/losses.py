@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from jaxid.core.wording import NONE, counted, joined, label, number, percent, plus_minus
 from jaxid.report.content import Record, Row, Section, Table
-from jaxid.wording import NONE, counted, joined, label, number, percent, plus_minus
 
 MEASURES = (
     ("train_loss", "training loss, mean over the last epoch's batches"),

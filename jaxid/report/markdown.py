@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from jaxid.core.wording import label
 from jaxid.report.content import Record, Table, is_number, title_of
 from jaxid.report.sections import headline, problem_line, sections
-from jaxid.wording import label
 
 TITLE = "Why the loss stopped where it did"
 

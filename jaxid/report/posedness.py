@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxid.core.wording import NONE, estimate, label, number, percent
 from jaxid.report.content import TONES, Record, Row, Section, Table, title_of
-from jaxid.wording import NONE, estimate, label, number, percent
 
 NULL_WORDS = {
     "dead_unit": "of dead units",

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.wording import number, percent
+from jaxid.core.wording import number, percent
 
 WIDTH = 100
 ROWS = 8

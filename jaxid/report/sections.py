@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jaxid.core.wording import counted, label, number
 from jaxid.report.content import Record, Row, Section, Table
 from jaxid.report.losses import budget, outcome
 from jaxid.report.posedness import conditioning, percentage_error, well_posed, worst_error
 from jaxid.report.trials import remedies, suspects
 from jaxid.report.units import dead, points
-from jaxid.wording import counted, label, number
 
 Builder = Callable[[Record, bool], Section]
 FULL: tuple[Builder, ...] = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxid.core.wording import NONE, SUSPECTS, grouped, joined, label, number, ratio_of
 from jaxid.report.content import TONES, Record, Row, Section, Table
-from jaxid.wording import NONE, SUSPECTS, grouped, joined, label, number, ratio_of
 
 JUDGED = {"cause": "a cause", "not_a_cause": "not a cause", "uncertain": "uncertain"}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jaxid.core.wording import label, number, percent, plus_minus
 from jaxid.report.content import Record, Row, Section, Table
-from jaxid.wording import label, number, percent, plus_minus
 
 
 def dead(record: Record, full: bool) -> Section:

@@ -30,10 +30,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import interrupt
-from jaxid.precision import float64
+from jaxid.core.precision import float64
+from jaxid.core.types import Array, Estimate
 from jaxid.theory.chains import Chain
 from jaxid.theory.least_squares import CHUNK, Quadratic
-from jaxid.types import Array, Estimate
 
 POWERS, CLOSE = 60, 1e-3
 """Steps of the power method, at most, and the relative change at which it stops."""

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxid.types import Estimate
+from jaxid.core.types import Estimate
 
 SAMPLES = 2**16
 

@@ -15,10 +15,10 @@ import numpy as np
 import optax
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64
+from jaxid.core.types import Params
 from jaxid.optim.chain import classified, why_not_linear
 from jaxid.optim.linear_optimizer import SAME, linear_runs, rates_beside
-from jaxid.precision import float64
-from jaxid.types import Params
 
 HUGE = 1e150
 """Stands for whatever is larger: its square is still a number."""

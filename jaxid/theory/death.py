@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxid.core.types import Array, Key, Params
 from jaxid.theory.rectified import activity, drawn_gradient, loss, outputs
 from jaxid.theory.strata import Strata
-from jaxid.types import Array, Key, Params
 
 
 class Course(NamedTuple):

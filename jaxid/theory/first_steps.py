@@ -27,8 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxid.precision import float64, widened
-from jaxid.types import Array, Estimate
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Array, Estimate
 
 SETTLED = 20_000
 """Updates until a chain has settled: 0.999^20000 is 2e-9."""

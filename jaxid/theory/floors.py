@@ -31,9 +31,9 @@ import optax
 from scipy.linalg import solve_discrete_lyapunov
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Array, Estimate, Key
 from jaxid.optim.rates import accumulates
-from jaxid.precision import float64, widened
-from jaxid.types import Array, Estimate, Key
 
 NUMBERS, SETTLE, WINDOW = 2**17, 400, 200
 """Numbers that are watched, copies of every coordinate; steps before and while they are."""

@@ -29,9 +29,9 @@ from typing import NamedTuple
 
 import optax
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.types import Estimate
 from jaxid.theory.first_steps import LARGE, degree, half_step
-from jaxid.types import Estimate
 
 WITHOUT: dict[str, str] = {
     "a shift of the inputs": "the bias' gradient enters the kernel's, and steps of the one undo "

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid import trees
 from jaxid.admission import depends_on_batch
-from jaxid.errors import InputError
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.types import Array, Params
 from jaxid.problem import Problem
-from jaxid.types import Array, Params
 
 CHUNK = 512
 """Examples per pass: what a pass holds beside parameters and outputs is of so many."""

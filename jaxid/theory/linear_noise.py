@@ -33,11 +33,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linprog
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Array, Key, Params
 from jaxid.theory.chains import Chain, VaryingChain
 from jaxid.theory.jacobian import Jacobian, Outputs, Start
 from jaxid.theory.linear_range import Range
-from jaxid.types import Array, Key, Params
 
 SHARE = 0.03
 """Of the predicted loss that noise may add within its range."""

@@ -24,11 +24,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.types import Params
 from jaxid.linalg.bidiagonal import Bidiagonal
 from jaxid.theory.chains import Chain, VaryingChain
 from jaxid.theory.jacobian import Jacobian, Outputs, Start, difference
-from jaxid.types import Params
 
 MISSED = 0.1
 """Most of the residual that the linearisation may miss."""

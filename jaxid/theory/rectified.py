@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
 
+from jaxid.core.types import Array, Key
 from jaxid.theory.strata import Strata
-from jaxid.types import Array, Key
 
 DRAWN = 128
 """Leading eigenvectors along which the unexplained part of x~ is drawn jointly."""

@@ -41,11 +41,11 @@ import numpy as np
 import optax
 
 from jaxid.core import interrupt
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Array, Estimate
 from jaxid.optim.chain import ChainClass
 from jaxid.optim.rates import effective_rates, held_maps, looked_through, representative
-from jaxid.precision import float64, widened
 from jaxid.theory.first_steps import settled_step
-from jaxid.types import Array, Estimate
 
 LATE = 10**6
 """Steps taken before: bias corrections are 1."""

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 Activation = Literal["relu", "linear"]
 NODES, FAR = 200, 12.0

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.types import Array
+from jaxid.core.types import Array
 
 PARTS, FEWEST = 8, 100
 """Parts of the examples, at most, and the fewest examples of one."""

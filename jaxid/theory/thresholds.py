@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import optax
 
+from jaxid.core.types import Estimate, Params
 from jaxid.optim.rates import held_maps, looked_through, representative
-from jaxid.types import Estimate, Params
 
 LOW, HIGH = 1e-3, 1e5
 """Range of rate times curvature that is looked through."""

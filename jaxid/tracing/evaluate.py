@@ -29,9 +29,9 @@ def in_float64(function: Callable[[Any], Any], example: Any) -> Callable[[Any], 
       example: what it is traced with; its dtype is the program's.
 
     Returns:
-      Takes a float64 array of the example's shape; call it inside `jaxid.precision.float64`. Gives
-      the result, and the largest number on the way, what is above `MASK` left out: its rounding is
-      that of the result at most.
+      Takes a float64 array of the example's shape; call it inside
+      `jaxid.core.precision.float64`. Gives the result, and the largest number on the way, what is
+      above `MASK` left out: its rounding is that of the result at most.
     """
     closed = jax.make_jaxpr(function)(jnp.asarray(example))
 

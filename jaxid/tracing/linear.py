@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.tracing.graph import Affine
 from jaxid.tracing.source import unreadable
 from jaxid.tracing.values import Builder, Complex, Shape, Value

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.errors import InputError
-from jaxid.precision import float64
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.tracing import elementwise, joint, linear, movement
 from jaxid.tracing.complex_values import complex_equation
 from jaxid.tracing.expressions import Z

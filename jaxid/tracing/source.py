@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 OWN = str(Path(__file__).resolve().parents[1])
 """jaxid's own folder."""

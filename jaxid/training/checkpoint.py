@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxid import trees
+from jaxid.core import trees
 from jaxid.core.blame import of_the_machine
+from jaxid.core.errors import InputError
 from jaxid.core.folder import reserve
-from jaxid.errors import InputError
 from jaxid.training.loop import TrainState
 
 FOLDER = "state"

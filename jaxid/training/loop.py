@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxid.prng import role_key
+from jaxid.core.random import role_key
+from jaxid.core.types import Array, Key, Params
 from jaxid.problem import Problem
-from jaxid.types import Array, Key, Params
 
 
 class TrainState(NamedTuple):

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.admission import depends_on_batch
+from jaxid.core.types import Array, Params
 from jaxid.problem import Problem
-from jaxid.types import Array, Params
 
 MAPE_FLOOR = 1e-7
 """Keras' epsilon in mean_absolute_percentage_error: 100 mean |y - f| / max(|y|, 1e-7)."""

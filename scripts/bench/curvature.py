@@ -67,13 +67,13 @@ from benchmark import run, say
 from curvature_check_worker import Checks
 from curvature_worker import JAX, Point, Worker, flat
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
+from jaxid.core.provenance import provenance
 from jaxid.data.sources import load
-from jaxid.errors import InputError
 from jaxid.linalg.trace import LEAST
 from jaxid.nets.mlp import identity_network, layer_params
-from jaxid.provenance import provenance
-from jaxid.training.progress import terminal
 
 TaskName: TypeAlias = Literal["product", "another", "eigenvalues", "density", "trace"]
 TASKS: dict[TaskName, str] = {

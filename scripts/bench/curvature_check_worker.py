@@ -11,10 +11,10 @@ from curvature_jax_worker import Jaxid, plain_product, tree
 from curvature_worker import ACCURACY, TOLERANCE, Point, flat
 from scipy import stats
 
+from jaxid.core.precision import float64
 from jaxid.linalg.operators import applied
 from jaxid.linalg.quadrature import wasserstein
 from jaxid.linalg.trace import hutchinson
-from jaxid.precision import float64
 
 PROBES = 64
 """Of the trace that the others are compared with."""

@@ -22,6 +22,7 @@ from matfree import decomp, stochtrace
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 import jaxid
+from jaxid.core.types import Params
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY
 from jaxid.linalg.density import spectral_density
@@ -30,7 +31,6 @@ from jaxid.linalg.operators import Product, applied, prepared
 from jaxid.linalg.trace import hutchinson
 from jaxid.nets.mlp import identity_network, layer_params
 from jaxid.problem import Problem
-from jaxid.types import Params
 
 RESTARTS = 60
 """Enough for nearly equal eigenvalues; jaxid stops before, when it has converged."""

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 from benchmark import run, say
 
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
 from jaxid.curvature.spectrum import head_spectrum
-from jaxid.errors import InputError
 from jaxid.experiment import DataName, IdentitySpec, build_problem, load_data
 from jaxid.linalg.parallel import cores
-from jaxid.training.progress import terminal
 from jaxid.training.run import Runner
 
 KIB = 1 if sys.platform == "darwin" else 1024

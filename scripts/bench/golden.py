@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 from benchmark import run
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {

@@ -34,13 +34,13 @@ import jax
 import numpy as np
 from benchmark import run, say
 
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
+from jaxid.core.provenance import provenance
 from jaxid.data.sources import load
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem
-from jaxid.provenance import provenance
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import Anneal
-from jaxid.training.progress import terminal
 from jaxid.training.run import Runner
 
 WORKER = Path(__file__).with_name("keras_worker.py")

@@ -24,13 +24,13 @@ import jax
 import numpy as np
 from benchmark import run
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
 from jaxid.nets.mlp import identity_network
 from jaxid.problem import Problem
 from jaxid.training.layout import Layout
 from jaxid.training.loop import Anneal
 from jaxid.training.optimizers import make_optimizer
-from jaxid.training.progress import terminal
 from jaxid.training.run import Runner
 
 LAYOUTS: tuple[Layout, ...] = ("sequential", "vmap")

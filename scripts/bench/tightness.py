@@ -39,13 +39,13 @@ import jax.numpy as jnp
 import numpy as np
 from benchmark import run
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.progress import terminal
+from jaxid.core.provenance import provenance
 from jaxid.expressivity.bounds import STEPS, MethodName, output_bounds
 from jaxid.expressivity.family import Family
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import Network, network
-from jaxid.provenance import provenance
-from jaxid.training.progress import terminal
 
 WORKER = Path(__file__).with_name("tightness_worker.py")
 METHODS: tuple[MethodName, ...] = ("crown", "alpha")

@@ -12,9 +12,9 @@ import pytest
 from jaxid import cli
 from jaxid.api import Diagnosis
 from jaxid.core import manifest
+from jaxid.core.errors import InputError
 from jaxid.core.folder import claimed
 from jaxid.data import idx
-from jaxid.errors import InputError
 
 MADE = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "2",
         "--seeds", "2"]  # fmt: skip

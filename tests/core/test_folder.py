@@ -13,8 +13,8 @@ import pytest
 
 from jaxid.core import folder as folders
 from jaxid.core import lock, manifest
+from jaxid.core.errors import InputError
 from jaxid.core.folder import claimed
-from jaxid.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.curvature.blocks import curvature_weights, unit_blocks, unit_hessians
 from jaxid.nets.activations import ACTIVATIONS, activation
-from jaxid.precision import float64
 
 N, P, M = 60, 5, 4
 

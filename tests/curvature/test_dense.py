@@ -9,11 +9,11 @@ import oracles
 import pytest
 from cases import FEW, case
 
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.curvature.dense import check_dense, dense_bytes, dense_matrix, layer_blocks, rounding
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.parts import Part, layer_names
-from jaxid.errors import InputError
-from jaxid.precision import float64
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.curvature.exact import exact_spectrum
 from jaxid.curvature.excess import quadratic_excess
-from jaxid.precision import float64
 
 
 def prescribed(values, seed=0):

@@ -12,13 +12,13 @@ import pytest
 from cases import CASES, FEW, case
 from scipy import stats
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.precision import float64
 from jaxid.curvature.matrices import curvature_product
 from jaxid.linalg.density import spectral_density
 from jaxid.linalg.lanczos import eigenpairs
 from jaxid.linalg.operators import applied, prepared
 from jaxid.linalg.trace import hutchinson
-from jaxid.precision import float64
 
 EVERY = [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 PROBES, TRIALS = 30, 12

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.precision import float64
 from jaxid.curvature.newton import SETTLED, solve_head
 from jaxid.nets.activations import ACTIVATIONS
-from jaxid.precision import float64
 
 
 def problem(seed=0, n=80, p=5, m=4, dtype=np.float64, bias=True):

@@ -8,10 +8,10 @@ import numpy as np
 import oracles
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.curvature.null_directions import REASONS, count_reasons, null_directions
 from jaxid.linalg.eigen import eigen
 from jaxid.nets.mlp import identity_network
-from jaxid.precision import float64
 from jaxid.problem import Problem
 
 D = 4

@@ -8,11 +8,11 @@ import numpy as np
 import oracles
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.curvature.blocks import unit_blocks
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.curvature.spectrum import head_spectrum
 from jaxid.nets.mlp import identity_network
-from jaxid.precision import float64
 from jaxid.problem import Problem, cross_entropy, squared_error
 
 D, N = 3, 17

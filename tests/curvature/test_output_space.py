@@ -8,10 +8,10 @@ import oracles
 import pytest
 from cases import case
 
+from jaxid.core.precision import float64
 from jaxid.curvature.fields import GaussNewtonField
 from jaxid.curvature.output_space import gauss_newton_trace, passes_cost
 from jaxid.curvature.parts import leaf_names
-from jaxid.precision import float64
 
 
 def field_of(problem):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from cases import CASES, case
 
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.curvature.parts import Part, layer_names, leaf_names
-from jaxid.errors import InputError
-from jaxid.precision import float64
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.precision import float64
 from jaxid.curvature.fields import HessianField
 from jaxid.curvature.preconditioned import largest_rate_times_curvature
 from jaxid.curvature.products import CurvatureProduct
 from jaxid.linalg.operators import Scaled
-from jaxid.precision import float64
 
 
 def loss(params, batch):

@@ -9,13 +9,13 @@ import oracles
 import pytest
 from cases import CASES, FEW, N, case
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.curvature.fields import HessianField
 from jaxid.curvature.matrices import FIELDS, curvature_product
 from jaxid.curvature.parts import Part, layer_names
 from jaxid.curvature.products import CurvatureProduct
-from jaxid.errors import InputError
-from jaxid.precision import float64
 
 DENSE = {
     "hessian": oracles.dense_hessian,

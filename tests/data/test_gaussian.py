@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.errors import InputError
 from jaxid.data.gaussian import GaussianSpec, covariance, mean, rotation, sample, spectrum
-from jaxid.errors import InputError
 
 EPS = float(np.finfo(np.float32).eps)
 PROPERTY = settings(max_examples=30, deadline=None)

@@ -16,9 +16,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from jaxid.core.errors import InputError
 from jaxid.core.lock import locked
 from jaxid.data import folders, idx, mnist, network, sources, tfds_mnist
-from jaxid.errors import InputError
 
 NAMES = [
     "train-images-idx3-ubyte.gz",
@@ -273,7 +273,7 @@ def test_a_real_process_without_route_is_told_within_ten_seconds(tmp_path):
     # 203.0.113.0/24 is reserved for documentation: packets to this proxy go nowhere.
     code = (
         "from jaxid.data import sources\n"
-        "from jaxid.errors import InputError\n"
+        "from jaxid.core.errors import InputError\n"
         "try:\n    sources.load('mnist')\n"
         "except InputError as error:\n    print(error)\n"
     )

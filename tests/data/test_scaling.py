@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.errors import InputError
 from jaxid.data import scaling
 from jaxid.data.scaling import NAMES, fit
-from jaxid.errors import InputError
 
 EPS = float(np.finfo(np.float32).eps)
 PROPERTY = settings(max_examples=25, deadline=None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxid.core.errors import InputError
 from jaxid.data import digits, idx, sources
 from jaxid.data.gaussian import GaussianSpec, sample
-from jaxid.errors import InputError
 
 
 def test_digits_come_with_all_that_a_run_needs():

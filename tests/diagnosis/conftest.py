@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.progress import SILENT
+from jaxid.core.random import role_key, seed_key
+from jaxid.core.types import Estimate
 from jaxid.data.sources import Dataset, load
 from jaxid.diagnosis import evidence as evidence_module
 from jaxid.diagnosis.evidence import Evidence, gather
@@ -20,11 +23,8 @@ from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.diagnosis.prescriptions import PAIRS, SINGLES, Remedy
 from jaxid.diagnosis.trials import Trial
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
-from jaxid.training.progress import SILENT
 from jaxid.training.run import History, Runner
-from jaxid.types import Estimate
 
 
 @pytest.fixture(autouse=True)

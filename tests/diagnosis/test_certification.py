@@ -13,6 +13,7 @@ import pytest
 from flax import nnx
 
 from jaxid import Problem
+from jaxid.core.errors import InputError
 from jaxid.data.scaling import fit
 from jaxid.diagnosis.certification import (
     certify_regions,
@@ -22,7 +23,6 @@ from jaxid.diagnosis.certification import (
 )
 from jaxid.diagnosis.family_verdict import family_record, family_verdict, verdict_record
 from jaxid.diagnosis.regions import Effort, regions
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.intervals import Interval

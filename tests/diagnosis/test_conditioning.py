@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from jaxid.core.precision import float64
+from jaxid.core.progress import SILENT
 from jaxid.diagnosis import conditioning
 from jaxid.diagnosis.evidence import seed_params
-from jaxid.precision import float64
-from jaxid.training.progress import SILENT
 
 
 def measured(run, count=1, evidence=True):

@@ -11,16 +11,16 @@ import oracles
 import pytest
 from cases import case
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
+from jaxid.core.random import seed_key
 from jaxid.curvature.survey import Effort
 from jaxid.diagnosis.along_training import Following, follow_training, plan_following
 from jaxid.diagnosis.curvature import Look, examine_point
 from jaxid.diagnosis.optimizer_view import top_mode
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.linalg.lanczos import eigenpairs
-from jaxid.precision import float64
-from jaxid.prng import seed_key
 from jaxid.report.curvature import notes
 from jaxid.training.loop import Anneal, make_loop
 from jaxid.training.run import Runner

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.precision import float64
+from jaxid.core.progress import SILENT
+from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import constant_targets, seed_params
 from jaxid.diagnosis.head import HeadData, examine_head, head_data
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.nets.activations import ACTIVATIONS
-from jaxid.precision import float64
-from jaxid.training.progress import SILENT
-from jaxid.types import Estimate
 
 NONE = Estimate(None, None, False, "not asked for")
 

@@ -14,13 +14,13 @@ import pytest
 
 from jaxid import report
 from jaxid.core import interrupt
+from jaxid.core.errors import InputError
+from jaxid.core.random import role_key, seed_key
 from jaxid.diagnosis import explain as explaining
 from jaxid.diagnosis import trials
 from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.diagnosis.prescriptions import SINGLES, controls
-from jaxid.errors import InputError
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.prng import role_key, seed_key
 from jaxid.report.json_file import as_json, load_json, write_json
 from jaxid.training.run import Runner
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.types import Estimate
 from jaxid.diagnosis.first_step import EXAMPLES, TOO_FAR, first_step, rate_remedy
 from jaxid.experiment import IdentitySpec, build_problem
-from jaxid.types import Estimate
 
 
 @pytest.mark.parametrize("rate, rho", [(1e-3, 0.9), (0.1, 0.5)])

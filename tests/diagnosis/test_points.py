@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import Evidence
 from jaxid.diagnosis.points import classify
-from jaxid.types import Estimate
 
 # Four outputs on two seeds; the first two are dead.
 FIRES = np.array([[0, 0, 9, 9], [0, 0, 9, 9]])

@@ -13,13 +13,13 @@ from flax import nnx
 
 from jaxid import Problem
 from jaxid.commands.predict import trained
+from jaxid.core.progress import SILENT
 from jaxid.diagnosis.foreseen import foreseen
 from jaxid.diagnosis.optimizer_facts import optimizer_facts
 from jaxid.diagnosis.predicted_modes import quadratic_of, stable_rate
 from jaxid.diagnosis.prediction import method_of, predict
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.nets.adapters import Model
-from jaxid.training.progress import SILENT
 from jaxid.training.run import Runner
 
 SEEDS = 4

@@ -11,6 +11,7 @@ import pytest
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
+from jaxid.core.precision import float64
 from jaxid.diagnosis.representation import (
     RANGES,
     _lower_bound,
@@ -21,7 +22,6 @@ from jaxid.diagnosis.representation import (
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import layer_params
-from jaxid.precision import float64
 
 
 def found(dataset, **choices):

@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 
+from jaxid.core.progress import SILENT
 from jaxid.diagnosis import trials
 from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.diagnosis.trials import rounding_floor, run_trials, tail_mean, trial_plan, trial_record
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.training.progress import SILENT
 from jaxid.training.run import Runner
 
 SPEC = IdentitySpec(data="gaussian", features=5, examples=60, mean=2.0, epochs=4, seeds=4)

@@ -6,9 +6,9 @@ import copy
 
 import pytest
 
+from jaxid.core.wording import SUSPECTS
 from jaxid.diagnosis.findings import COUNTERFACTUALS
 from jaxid.diagnosis.verdict import ITEMS, compound, verdict_sentences
-from jaxid.wording import SUSPECTS
 
 
 def item(cause, share, parts=()):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from networks import KINKED, SMOOTH, box_of, drawn, error_of, grid_of, values
 
+from jaxid.core.precision import float64
 from jaxid.expressivity import crown, intervals, lines
 from jaxid.expressivity.attack import evaluated, worst_found
 from jaxid.expressivity.bounds import METHODS, output_bounds
 from jaxid.expressivity.enumeration import extremes
 from jaxid.expressivity.intervals import Interval, propagate
 from jaxid.expressivity.network import network
-from jaxid.precision import float64
 
 
 def chain(net, box):

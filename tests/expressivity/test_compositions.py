@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from expressivity.compositions import LARGE, SMALL, composed
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.check import Original, points
 from jaxid.expressivity.enumeration import enumerable, extremes
 from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import network, run
-from jaxid.precision import float64
 
 
 def worst_seen(original, net, box, count, zooms=3):

@@ -9,8 +9,8 @@ import pytest
 from expressivity.programs import LONG, ROOMY, numbers, of_program, program, table
 from expressivity.test_tables import intervals, violation
 
+from jaxid.core.precision import float64
 from jaxid.expressivity import curves, enclosures, envelopes, tables
-from jaxid.precision import float64
 from jaxid.tracing.graph import Instruction, Table
 
 pytestmark = pytest.mark.skipif(not ROOMY, reason="no type with more digits than float64 here")

@@ -8,7 +8,7 @@ import pytest
 from networks import KINKED, box_of, drawn, error_of, grid_of, values
 from scipy.optimize import linprog
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.expressivity.certificate import one_layer
 from jaxid.expressivity.enumeration import extremes
 from jaxid.expressivity.family import Family

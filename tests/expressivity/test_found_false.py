@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.expressivity import check
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.check import Original, points

@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.functions import (
     ALLOWED,
     CUBIC,
@@ -17,7 +18,6 @@ from jaxid.expressivity.functions import (
     value_range,
 )
 from jaxid.expressivity.rounding import UNIT
-from jaxid.precision import float64
 
 mpmath.mp.dps = 50
 

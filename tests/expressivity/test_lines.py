@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.functions import FUNCTIONS
 from jaxid.expressivity.lines import Slopes, least_area, lines, slope_range, support
-from jaxid.precision import float64
 
 EDGE = st.floats(-40, 40)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from expressivity.programs import DIGITS
 
+from jaxid.core.precision import float64
 from jaxid.expressivity import ranges
 from jaxid.expressivity.ranges import ELEMENTARY, Range
 from jaxid.expressivity.rounding import TINY, UNIT
-from jaxid.precision import float64
 
 mpmath.mp.dps = 50
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from expressivity.programs import LONG, ROOMY, of_table, table
 
+from jaxid.core.precision import float64
 from jaxid.expressivity import tables
-from jaxid.precision import float64
 from jaxid.tracing.graph import Table
 
 pytestmark = pytest.mark.skipif(not ROOMY, reason="no type with more digits than float64 here")

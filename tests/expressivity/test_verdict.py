@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from networks import drawn, error_of
 
+from jaxid.core.precision import float64
 from jaxid.expressivity.attack import worst_found
 from jaxid.expressivity.family import Family, Target, affine, identity
 from jaxid.expressivity.functions import FUNCTIONS
@@ -15,7 +16,6 @@ from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.network import network
 from jaxid.expressivity.verdict import error_network, verdict
 from jaxid.expressivity.witness import CENTRES, tangent_error, value_and_slope, witness
-from jaxid.precision import float64
 
 
 def test_one_relu_layer_is_exact_on_what_is_not_negative_and_a_off_on_minus_a():

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.linalg.bidiagonal import Bidiagonal, bidiagonalised
-from jaxid.precision import float64
 
 N, P = 30, 18
 

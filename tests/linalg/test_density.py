@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxid.core.precision import float64
 from jaxid.linalg.density import spectral_density
 from jaxid.linalg.operators import bound
 from jaxid.linalg.quadrature import quadrature, tridiagonal, wasserstein
-from jaxid.precision import float64
 
 
 def dense(matrix, v):

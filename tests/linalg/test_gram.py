@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.precision import float64
 from jaxid.linalg.gram import changed_gram, reduced_gram, weighted_gram, weighted_grams
 from jaxid.linalg.rows import prepare_rows
-from jaxid.precision import float64
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxid.core.precision import float64
 from jaxid.linalg.lanczos import eigenpairs, extremal_eigenvalues
 from jaxid.linalg.operators import Deflated, Scaled, Shifted
-from jaxid.precision import float64
 
 
 def dense(matrix, v):

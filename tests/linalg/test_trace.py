@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxid.core.precision import float64
 from jaxid.linalg.trace import hutchinson
-from jaxid.precision import float64
 
 
 def dense(matrix, v):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, ndtr
 
+from jaxid.core.precision import float64
 from jaxid.nets.activations import (
     ACTIVATIONS,
     CAN_DIE,
@@ -17,7 +18,6 @@ from jaxid.nets.activations import (
     ActivationName,
     activation,
 )
-from jaxid.precision import float64
 
 Z = np.concatenate([np.linspace(-8, 8, 161), [1e-9, -1e-9]])
 CLOSED_FORMS = {

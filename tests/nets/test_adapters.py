@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.nets.adapters import Model, as_model
 from jaxid.nets.mlp import Mlp
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid import trees
+from jaxid.core import trees
 from jaxid.nets.mlp import identity_network, layer_params
 
 D, WIDTH, N = 5, 7, 11

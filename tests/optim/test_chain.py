@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from jaxid.core.precision import float64
 from jaxid.optim.chain import classified, why_not_frozen, why_not_linear
 from jaxid.optim.rates import accumulates, effective_rates
-from jaxid.precision import float64
 from jaxid.theory.chains import Chain, VaryingChain, measured_chain
 
 PARAMS = {"a": {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}}

@@ -10,11 +10,11 @@ import pytest
 from flax import nnx
 from optim.random_chains import chain
 
+from jaxid.core.progress import SILENT
 from jaxid.diagnosis.prediction import predict
 from jaxid.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.training.layout import choose_layout
-from jaxid.training.progress import SILENT
 from jaxid.training.run import Runner
 
 N, D, M, RUNS = 96, 6, 3, 6

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jaxid.wording import (
+from jaxid.core.wording import (
     best_of,
     estimate,
     joined,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
 from jaxid.theory.chains import Chain, plain
 from jaxid.theory.least_squares import linear_layer

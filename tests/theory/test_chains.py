@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.theory.chains import measured_chain
 
 ONE = jnp.zeros(())

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.theory.floors import noise_floor, response
 
 N, D, B, SIGMA2 = 400, 5, 8, 0.25

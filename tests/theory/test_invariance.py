@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.errors import InputError
-from jaxid.precision import float64
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.theory.invariance import invariance, rescalings
 
 D, BATCH, STEPS, C = 4, 10, 40, 1 / 16

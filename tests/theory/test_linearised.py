@@ -8,16 +8,16 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64, widened
+from jaxid.core.types import Estimate
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.precision import float64, widened
 from jaxid.problem import LOSSES, Problem
 from jaxid.theory import jacobian
 from jaxid.theory.chains import measured_chain
 from jaxid.theory.linear_range import MISSED
 from jaxid.theory.linearised import linearised, stable_share
-from jaxid.types import Estimate
 
 N, D = 40, 6
 KEY = jax.random.key(0)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.theory.resting import TAILS, resting_loss
 
 N, D, B, RATE = 300, 10, 8, 1e-3

@@ -11,7 +11,7 @@ import pytest
 from scipy import integrate
 from scipy.stats import norm
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.nets.init import initializer
 from jaxid.theory.signal import correlations, signal, weight_variance
 

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid import trees
+from jaxid.core import trees
+from jaxid.core.precision import float64
 from jaxid.optim.rates import effective_rates, frozen
-from jaxid.precision import float64
 from jaxid.theory.thresholds import stability_limit
 
 B = 0.9

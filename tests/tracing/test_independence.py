@@ -12,8 +12,8 @@ from cases import CASES, case
 from flax import linen, nnx
 from jax import lax
 
+from jaxid.core.precision import float64
 from jaxid.nets.adapters import from_linen, from_nnx
-from jaxid.precision import float64
 from jaxid.tracing.independence import BATCHES, coupling
 from jaxid.tracing.independence_rules import Reason
 

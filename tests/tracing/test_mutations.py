@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid.errors import Fault, InputError
+from jaxid.core.errors import Fault, InputError
 from jaxid.expressivity import check
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.intervals import Interval

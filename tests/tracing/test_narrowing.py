@@ -8,7 +8,7 @@ import pytest
 from cases import CASES, case
 from flax import nnx
 
-from jaxid.precision import float64
+from jaxid.core.precision import float64
 from jaxid.tracing import narrowings
 
 

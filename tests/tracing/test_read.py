@@ -9,11 +9,11 @@ import pytest
 from cases import CASES, case
 from flax import nnx
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
+from jaxid.core.precision import float64
 from jaxid.expressivity.network import from_graph, run
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import identity_network
-from jaxid.precision import float64
 from jaxid.tracing import Affine, Pointwise, Straight, in_float64, read_graph
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid.errors import Fault
+from jaxid.core.errors import Fault
 from jaxid.expressivity import check
 from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.intervals import Interval

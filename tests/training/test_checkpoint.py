@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.errors import InputError
+from jaxid.core.errors import InputError
 from jaxid.nets.mlp import identity_network
 from jaxid.problem import Problem
 from jaxid.training.checkpoint import load_state, save_state

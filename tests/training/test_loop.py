@@ -10,10 +10,10 @@ import numpy as np
 import optax
 import pytest
 
+from jaxid.core.random import role_key, seed_key
 from jaxid.data.scaling import fit
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.training.loop import Anneal, batch_weights, make_loop, make_train
 from jaxid.training.optimizers import make_optimizer

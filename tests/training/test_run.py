@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 
+from jaxid.core.random import role_key, seed_key
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.prng import role_key, seed_key
 from jaxid.problem import Problem
 from jaxid.training.metrics import make_evaluate
 from jaxid.training.optimizers import make_optimizer

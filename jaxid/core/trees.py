@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.types import Array, Key, Params
+from jaxid.core.types import Array, Key, Params
 
 SHARED = 4096
 """Numbers up to which one program draws for trees of several sizes."""

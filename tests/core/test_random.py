@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxid.prng import role_key, seed_key
+from jaxid.core.random import role_key, seed_key
 
 ROLES = ("init", "shuffle", "anneal", "lanczos")
 

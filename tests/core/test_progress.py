@@ -9,8 +9,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from jaxid.training import progress
-from jaxid.training.progress import SILENT, Bars, Silent, terminal
+from jaxid.core import progress
+from jaxid.core.progress import SILENT, Bars, Silent, terminal
 
 
 def work(reporter):

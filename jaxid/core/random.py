@@ -9,7 +9,7 @@ import zlib
 
 import jax
 
-from jaxid.types import Key
+from jaxid.core.types import Key
 
 
 def seed_key(seed: int) -> Key:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid import trees
-from jaxid.precision import float64
+from jaxid.core import trees
+from jaxid.core.precision import float64
 
 
 def tree(seed, dtype=np.float32):

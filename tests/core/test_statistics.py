@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jaxid.diagnosis.statistics import (
+from jaxid.core.statistics import (
     BAND,
     Interval,
     judge,
