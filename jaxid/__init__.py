@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxid.core.errors import InputError as InputError
     from jaxid.experiment import IdentitySpec as IdentitySpec
     from jaxid.nets.adapters import Model as Model
-    from jaxid.problem import Problem as Problem
+    from jaxid.problem.problem import Problem as Problem
     from jaxid.training.loop import make_train as make_train
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOMES = {
     "IdentitySpec": "jaxid.experiment",
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.adapters",
-    "Problem": "jaxid.problem",
+    "Problem": "jaxid.problem.problem",
     "make_train": "jaxid.training.loop",
 }
 

@@ -23,14 +23,14 @@ from jaxid.data.sources import Dataset, load
 from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
-from jaxid.training.layout import LayoutChoice, choose_layout
-from jaxid.training.optimizers import (
+from jaxid.optim.by_name import (
     OptimizerName,
     ScheduleName,
     make_optimizer,
     make_schedule,
 )
+from jaxid.problem.problem import Problem
+from jaxid.training.layout import LayoutChoice, choose_layout
 from jaxid.training.run import Runner
 
 ScalingName: TypeAlias = Literal["raw", "unit", "centered", "standardized", "whitened"]

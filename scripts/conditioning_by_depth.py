@@ -62,7 +62,7 @@ from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import layer_params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 DEPTHS = tuple(range(1, 9))
 INITIALIZERS: tuple[InitializerName, ...] = ("glorot_uniform", "orthogonal", "identity")

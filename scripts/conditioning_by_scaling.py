@@ -39,7 +39,7 @@ from jaxid.curvature.conditioning import effective_kappa
 from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal
 from jaxid.training.run import Runner
 

@@ -33,7 +33,7 @@ from jaxid.core.random import role_key, seed_key
 from jaxid.diagnosis.predicted_modes import examples_of
 from jaxid.diagnosis.predicted_moments import tail
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 from jaxid.training.loop import Anneal, one_seed

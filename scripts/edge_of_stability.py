@@ -53,10 +53,10 @@ from jaxid.curvature.matrices import curvature_product
 from jaxid.experiment import IdentitySpec, build_problem, load_data
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
+from jaxid.optim.by_name import OptimizerName, make_optimizer
 from jaxid.optim.rates import effective_rates
-from jaxid.problem import Problem
-from jaxid.theory.thresholds import stability_limit
-from jaxid.training.optimizers import OptimizerName, make_optimizer
+from jaxid.optim.stability_limit import stability_limit
+from jaxid.problem.problem import Problem
 
 STRETCH, STRIDE = 99, 9
 """Steps between looks and between recorded losses: odd, since beyond the limit the loss swings

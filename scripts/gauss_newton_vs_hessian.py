@@ -37,7 +37,7 @@ from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.products import MEMORY
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.linalg.lanczos import extremal_eigenvalues
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal, one_seed
 
 MATRICES: tuple[MatrixName, ...] = ("hessian", "gauss_newton", "residual")

@@ -38,7 +38,7 @@ from jaxid.data.scaling import Scaling, fit
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.nets.activations import ActivationName
-from jaxid.training.optimizers import ScheduleName
+from jaxid.optim.by_name import ScheduleName
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from jaxid.core.progress import Reporter
 from jaxid.core.random import seed_key
 from jaxid.data.sources import load
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.theory.jacobian import Jacobian, started
 from jaxid.theory.linear_range import MISSED

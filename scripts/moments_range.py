@@ -39,9 +39,9 @@ from jaxid.core.random import role_key, seed_key
 from jaxid.data.scaling import NAMES, fit
 from jaxid.data.sources import load
 from jaxid.diagnosis.predicted_moments import TAILED, tail
+from jaxid.optim.by_name import make_optimizer
 from jaxid.theory.death import course
 from jaxid.theory.strata import strata
-from jaxid.training.optimizers import make_optimizer
 
 EXAMPLES, FEATURES, BATCH, RATE, EPOCHS = 1500, 40, 32, 1e-3, 10
 ENDS, SEEDS = (1, 2, 5, 10), (0, 1, 2, 3)

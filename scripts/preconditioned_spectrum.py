@@ -41,10 +41,10 @@ from jaxid.linalg.eigen import eigen
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import prepare_rows
+from jaxid.optim.by_name import OptimizerName
 from jaxid.optim.rates import effective_rates
-from jaxid.theory.thresholds import stability_limit
+from jaxid.optim.stability_limit import stability_limit
 from jaxid.training.loop import one_seed
-from jaxid.training.optimizers import OptimizerName
 from jaxid.training.run import Runner
 
 SCALINGS: tuple[ScalingName, ...] = ("raw", "unit", "standardized", "whitened")

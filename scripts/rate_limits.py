@@ -33,7 +33,7 @@ from jaxid.core.precision import float64
 from jaxid.core.progress import Reporter
 from jaxid.data.sources import load
 from jaxid.optim.rates import effective_rates, frozen
-from jaxid.theory.thresholds import stability_limit
+from jaxid.optim.stability_limit import stability_limit
 
 Maker = Callable[[Any], optax.GradientTransformation]
 CHAINS: dict[str, Maker] = {

@@ -9,7 +9,7 @@ import optax
 from flax import linen, nnx
 
 from jaxid.nets.adapters import Model
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)

@@ -17,7 +17,7 @@ from flax import linen, nnx
 
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 N = 13
 """Examples; not a multiple of the chunks used."""

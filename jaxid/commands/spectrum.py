@@ -28,7 +28,7 @@ from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_train
 from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.curvature import draw_curvature
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.report.curvature import print_curvature
 from jaxid.training.loop import one_seed
 

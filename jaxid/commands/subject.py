@@ -15,9 +15,9 @@ from jaxid.core.errors import InputError
 from jaxid.core.manifest import digest, read_json, verify
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
-from jaxid.loading import load_problem
 from jaxid.parsing import spec_of
-from jaxid.problem import Problem
+from jaxid.problem.loading import load_problem
+from jaxid.problem.problem import Problem
 from jaxid.training.checkpoint import FOLDER, RUN, load_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import TrainState

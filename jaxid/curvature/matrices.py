@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from jaxid.admission import depends_on_batch
 from jaxid.curvature.fields import (
     Field,
     GaussNewtonField,
@@ -15,7 +14,8 @@ from jaxid.curvature.fields import (
 )
 from jaxid.curvature.parts import Part
 from jaxid.curvature.products import CHUNK, EVERYTHING, CurvatureProduct
-from jaxid.problem import Problem
+from jaxid.problem.admission import depends_on_batch
+from jaxid.problem.problem import Problem
 
 MatrixName: TypeAlias = Literal["hessian", "gauss_newton", "residual", "gradient_covariance"]
 

@@ -34,8 +34,8 @@ from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.linalg.trace import hutchinson
 from jaxid.optim.rates import effective_rates
-from jaxid.problem import Problem
-from jaxid.theory.thresholds import stability_limit
+from jaxid.optim.stability_limit import stability_limit
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal, TrainState, one_seed
 from jaxid.training.run import Runner
 

@@ -27,7 +27,7 @@ from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_l
 from jaxid.expressivity.check import Original, check
 from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
 from jaxid.expressivity.network import Network, network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.source import line_of

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxid.admission import drawn_at
 from jaxid.core import trees
 from jaxid.core.precision import float64, widened
 from jaxid.core.progress import SILENT, Reporter
@@ -37,7 +36,8 @@ from jaxid.curvature.survey import Effort, Survey, survey
 from jaxid.diagnosis.curvature_record import Arrays, Record, matrix_arrays, matrix_record
 from jaxid.diagnosis.optimizer_view import optimizer_view, top_mode
 from jaxid.linalg.operators import Scaled
-from jaxid.problem import Problem
+from jaxid.problem.admission import drawn_at
+from jaxid.problem.problem import Problem
 from jaxid.tracing import narrowings
 from jaxid.training.loop import TrainState
 

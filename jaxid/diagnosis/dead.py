@@ -9,7 +9,7 @@ import numpy as np
 from jaxid.core.statistics import sem
 from jaxid.diagnosis.evidence import constant_targets
 from jaxid.nets.activations import CAN_DIE
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.run import Census, History
 
 

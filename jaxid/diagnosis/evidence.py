@@ -18,7 +18,7 @@ from jaxid.core.types import Params
 from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.metrics import residual_shift
 from jaxid.training.run import History, Runner

@@ -30,7 +30,7 @@ from jaxid.diagnosis.prescriptions import Remedy, remedies
 from jaxid.diagnosis.trials import Trial, TrialMode, run_trials
 from jaxid.diagnosis.well_posed import well_posedness
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import one_seed
 from jaxid.training.run import History, Runner
 

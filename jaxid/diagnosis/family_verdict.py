@@ -13,7 +13,7 @@ from jaxid.diagnosis.representation import family_of, representability
 from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.family import Target
 from jaxid.expressivity.verdict import Verdict, verdict
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 Record = dict[str, Any]
 

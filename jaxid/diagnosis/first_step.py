@@ -23,7 +23,7 @@ from jaxid.core.random import role_key, seed_key
 from jaxid.core.statistics import sem
 from jaxid.core.types import Array, Estimate, Params
 from jaxid.diagnosis.prescriptions import Remedy
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 EXAMPLES = 2000
 """Training examples that R is taken over."""

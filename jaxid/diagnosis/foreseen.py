@@ -11,7 +11,7 @@ import numpy as np
 from jaxid.core.progress import Reporter
 from jaxid.diagnosis.prediction import method_of, predict
 from jaxid.experiment import IdentitySpec
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.run import Census, Runner
 
 Record = dict[str, Any]

@@ -15,7 +15,7 @@ from jaxid.core.types import Estimate, Params
 from jaxid.curvature.activation import derivative, value
 from jaxid.curvature.newton import HeadSolution, solve_head
 from jaxid.nets.activations import CAN_DIE
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 
 @dataclass(frozen=True)

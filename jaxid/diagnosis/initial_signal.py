@@ -9,7 +9,7 @@ import numpy as np
 from jaxid.core.errors import InputError
 from jaxid.diagnosis.predicted_modes import examples_of
 from jaxid.experiment import IdentitySpec
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.born_dead import one_example
 from jaxid.theory.signal import signal
 

@@ -26,7 +26,7 @@ from jaxid.core.types import Array, Estimate, Params
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.preconditioned import largest_rate_times_curvature
 from jaxid.optim.rates import effective_rates
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import TrainState
 
 SMALL = 0.5

@@ -10,9 +10,9 @@ import optax
 
 from jaxid.core.precision import float64
 from jaxid.optim.chain import classified
-from jaxid.problem import Problem
-from jaxid.theory.first_steps import first_steps
-from jaxid.theory.invariance import invariance
+from jaxid.optim.first_steps import first_steps
+from jaxid.optim.invariance import invariance
+from jaxid.problem.problem import Problem
 
 Record = dict[str, Any]
 FEW = 5

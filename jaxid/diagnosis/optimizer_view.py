@@ -13,8 +13,8 @@ import optax
 from jaxid.core.types import Array, Estimate, Key, Params
 from jaxid.linalg.lanczos import Eigenpairs
 from jaxid.optim.rates import accumulates, effective_rates
-from jaxid.problem import Problem
-from jaxid.theory.thresholds import stability_limit
+from jaxid.optim.stability_limit import stability_limit
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import TrainState
 
 FAST, MANY = 0.1, 0.5

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.evidence import Evidence, constant_targets, seed_params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.run import History
 
 Arrays = dict[str, np.ndarray]

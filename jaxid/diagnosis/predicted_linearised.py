@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxid.admission import depends_on_batch
 from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.statistics import sem_by_column
-from jaxid.problem import Problem
+from jaxid.problem.admission import depends_on_batch
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import Measured
 from jaxid.theory.linear_noise import SHARE
 from jaxid.theory.linearised import Linearised, linearised, stable_share

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxid.core.types import Estimate
 from jaxid.nets.mlp import layer_params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
 from jaxid.theory.chains import Chain
 from jaxid.theory.least_squares import Quadratic, linear_layer

@@ -15,7 +15,7 @@ from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.statistics import sem_by_column
 from jaxid.diagnosis.predicted_modes import examples_of
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 from jaxid.training.loop import TrainState, one_seed

@@ -33,7 +33,7 @@ from jaxid.diagnosis.predicted_modes import (
 )
 from jaxid.diagnosis.predicted_moments import from_moments
 from jaxid.experiment import IdentitySpec
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import Chain, Measured, measured_chain
 from jaxid.theory.least_squares import Quadratic
 from jaxid.theory.resting import resting_loss

@@ -25,7 +25,7 @@ from jaxid.experiment import IdentitySpec
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import RANGES
 from jaxid.expressivity.witness import COPIES, Layers, keep, witness
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 ROUNDING = 1e-10
 """A witness's loss over the targets' mean square below which it counts as exact: float32

@@ -16,7 +16,7 @@ from jaxid.core.types import Params
 from jaxid.curvature.nullspace import input_null_basis
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.representation import outputs64
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 
 class TwoSolutions(NamedTuple):

@@ -19,7 +19,7 @@ from jaxid.data.sources import Dataset
 from jaxid.diagnosis.representation import Representation, representability
 from jaxid.diagnosis.solutions import TwoSolutions, two_solutions
 from jaxid.experiment import IdentitySpec
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 Answer = dict[str, Any]
 

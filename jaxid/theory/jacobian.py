@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.admission import depends_on_batch
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array, Params
-from jaxid.problem import Problem
+from jaxid.problem.admission import depends_on_batch
+from jaxid.problem.problem import Problem
 
 CHUNK = 512
 """Examples per pass: what a pass holds beside parameters and outputs is of so many."""

@@ -34,12 +34,12 @@ from jaxid.core.errors import InputError
 from jaxid.core.random import role_key
 from jaxid.core.types import Estimate, Key, Params
 from jaxid.linalg.bidiagonal import Bidiagonal, Rule, bidiagonalised
-from jaxid.problem import Problem
+from jaxid.optim.stability_limit import least_limit
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import HUGE, Chain, VaryingChain
 from jaxid.theory.jacobian import Start, difference, started
 from jaxid.theory.linear_noise import Noise, batch_noise, rounding_loss
 from jaxid.theory.linear_range import FAR, MISSED, Range, coordinates, measured_range
-from jaxid.theory.thresholds import least_limit
 
 ENTRIES, EXAMPLES = 1_600_000, 2**14
 """Outputs, and examples, beyond which a random subset stands for the training set."""

@@ -13,7 +13,7 @@ expectation keeps the data's fourth moments, and noise of the targets adds its o
 running it; without noise the loss, tr(E[x~ x~^T] S), is in proportion to rate^2 while eps is small
 beside the gradients.
 
-Closed forms, with eta the settled step (`jaxid.theory.first_steps`):
+Closed forms, with eta the settled step (`jaxid.optim.first_steps`):
 
   eta^2 E|x~|_2^2, eta^2 E|x~|_1^2: weight errors of size eta, independent or of one sign;
   eta^2 E|x~|_1^2 / 4: the cycle of two steps, every weight off by +-eta/2 and flipping its
@@ -44,8 +44,8 @@ from jaxid.core import interrupt
 from jaxid.core.precision import float64, widened
 from jaxid.core.types import Array, Estimate
 from jaxid.optim.chain import ChainClass
+from jaxid.optim.first_steps import settled_step
 from jaxid.optim.rates import effective_rates, held_maps, looked_through, representative
-from jaxid.theory.first_steps import settled_step
 
 LATE = 10**6
 """Steps taken before: bias corrections are 1."""

@@ -16,7 +16,7 @@ import optax
 
 from jaxid.core.random import role_key
 from jaxid.core.types import Array, Key, Params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 
 class TrainState(NamedTuple):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxid.admission import depends_on_batch
 from jaxid.core.types import Array, Params
-from jaxid.problem import Problem
+from jaxid.problem.admission import depends_on_batch
+from jaxid.problem.problem import Problem
 
 MAPE_FLOOR = 1e-7
 """Keras' epsilon in mean_absolute_percentage_error: 100 mean |y - f| / max(|y|, 1e-7)."""

@@ -13,7 +13,7 @@ from jaxid.core import interrupt
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.random import seed_key
 from jaxid.core.types import Array
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.layout import Layout, over_seeds
 from jaxid.training.loop import Anneal, StepLosses, TrainState, batch_weights, make_loop
 from jaxid.training.metrics import Evaluation, make_evaluate

@@ -30,7 +30,7 @@ from jaxid.linalg.lanczos import Eigenpairs, eigenpairs
 from jaxid.linalg.operators import Product, applied, prepared
 from jaxid.linalg.trace import hutchinson
 from jaxid.nets.mlp import identity_network, layer_params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 RESTARTS = 60
 """Enough for nearly equal eigenvalues; jaxid stops before, when it has converged."""

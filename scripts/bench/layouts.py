@@ -27,10 +27,10 @@ from benchmark import run
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.optim.by_name import make_optimizer
+from jaxid.problem.problem import Problem
 from jaxid.training.layout import Layout
 from jaxid.training.loop import Anneal
-from jaxid.training.optimizers import make_optimizer
 from jaxid.training.run import Runner
 
 LAYOUTS: tuple[Layout, ...] = ("sequential", "vmap")

@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 MODELS = {
     "a tuple": ("(lambda k, x: {'a': jnp.ones(3)}, lambda p, x: (x * p['a'], x))",

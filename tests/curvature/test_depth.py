@@ -11,7 +11,7 @@ from jaxid.curvature.dense import layer_blocks
 from jaxid.curvature.depth import linear_network_factors
 from jaxid.curvature.matrices import curvature_product
 from jaxid.nets.mlp import identity_network, layer_params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 
 @pytest.mark.parametrize("use_bias", [True, False])

@@ -12,7 +12,7 @@ from jaxid.core.precision import float64
 from jaxid.curvature.null_directions import REASONS, count_reasons, null_directions
 from jaxid.linalg.eigen import eigen
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 
 D = 4
 

@@ -13,7 +13,7 @@ from jaxid.curvature.blocks import unit_blocks
 from jaxid.curvature.output_curvature import output_curvature
 from jaxid.curvature.spectrum import head_spectrum
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem, cross_entropy, squared_error
+from jaxid.problem.problem import Problem, cross_entropy, squared_error
 
 D, N = 3, 17
 

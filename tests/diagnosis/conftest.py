@@ -23,7 +23,7 @@ from jaxid.diagnosis.explain import explain, make_plan
 from jaxid.diagnosis.prescriptions import PAIRS, SINGLES, Remedy
 from jaxid.diagnosis.trials import Trial
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.run import History, Runner
 
 

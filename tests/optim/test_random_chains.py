@@ -12,7 +12,7 @@ from optim.random_chains import chain
 
 from jaxid.core.progress import SILENT
 from jaxid.diagnosis.prediction import predict
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.training.layout import choose_layout
 from jaxid.training.run import Runner

@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.theory.chains import measured_chain, plain
 from jaxid.theory.jacobian import started
 from jaxid.theory.linear_noise import _answers, _worst, rounding_loss

@@ -13,7 +13,7 @@ from jaxid.core.precision import float64, widened
 from jaxid.core.types import Estimate
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import LOSSES, Problem
+from jaxid.problem.problem import LOSSES, Problem
 from jaxid.theory import jacobian
 from jaxid.theory.chains import measured_chain
 from jaxid.theory.linear_range import MISSED

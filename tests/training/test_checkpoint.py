@@ -9,7 +9,7 @@ import pytest
 
 from jaxid.core.errors import InputError
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.checkpoint import load_state, save_state
 from jaxid.training.run import Runner
 

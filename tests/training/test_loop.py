@@ -14,9 +14,9 @@ from jaxid.core.random import role_key, seed_key
 from jaxid.data.scaling import fit
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.optim.by_name import make_optimizer
+from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal, batch_weights, make_loop, make_train
-from jaxid.training.optimizers import make_optimizer
 from jaxid.training.run import Runner
 
 D, N, BATCH, EPOCHS = 5, 23, 6, 4

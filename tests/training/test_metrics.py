@@ -11,7 +11,7 @@ import pytest
 from jaxid.data.scaling import fit
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.training.metrics import MAPE_FLOOR, make_evaluate, residual_shift
 
 D, N = 5, 23

@@ -14,9 +14,9 @@ import pytest
 from jaxid.core.random import role_key, seed_key
 from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import Problem
+from jaxid.optim.by_name import make_optimizer
+from jaxid.problem.problem import Problem
 from jaxid.training.metrics import make_evaluate
-from jaxid.training.optimizers import make_optimizer
 from jaxid.training.run import Runner, census_steps
 
 D, N, BATCH, EPOCHS = 6, 31, 4, 3

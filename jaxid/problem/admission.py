@@ -19,7 +19,7 @@ import optax
 from jaxid.core.blame import described, line_in_users_file, with_place
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array, Params
-from jaxid.problem import Problem
+from jaxid.problem.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.read import CALLS, DRAWS, called, inside, needed_equations

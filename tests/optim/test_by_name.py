@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid.training.optimizers import OptimizerName, ScheduleName, make_optimizer, make_schedule
+from jaxid.optim.by_name import OptimizerName, ScheduleName, make_optimizer, make_schedule
 
 RATE = 0.5
 GRADIENTS = np.array([[0.3, -2.0, 1e-4, 0.0], [0.1, 1.0, 2e-4, 0.0], [-0.2, 0.5, -1e-4, 0.0]])

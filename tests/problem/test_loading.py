@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jaxid.core.errors import InputError
-from jaxid.loading import load_problem
-from jaxid.problem import Problem
+from jaxid.problem.loading import load_problem
+from jaxid.problem.problem import Problem
 
 FILE = """
 import numpy as np, optax

@@ -12,7 +12,7 @@ import pytest
 
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64
-from jaxid.theory.invariance import invariance, rescalings
+from jaxid.optim.invariance import invariance, rescalings
 
 D, BATCH, STEPS, C = 4, 10, 40, 1 / 16
 RATE = {"sgd": 2e-2, "momentum": 5e-3, "rmsprop": 2e-3, "adam": 5e-3}

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxid.core.errors import InputError
 from jaxid.data.scaling import fit
 from jaxid.nets.mlp import identity_network
-from jaxid.problem import LOSSES, Problem, cross_entropy, squared_error
+from jaxid.problem.problem import LOSSES, Problem, cross_entropy, squared_error
 
 D, N = 3, 7
 DRAW = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxid.theory.first_steps import (
+from jaxid.optim.first_steps import (
     LARGE,
     degree,
     first_steps,

@@ -14,7 +14,6 @@ from types import FunctionType
 from typing import Any, NoReturn
 from unittest import mock
 
-from jaxid.admission import admit
 from jaxid.core import interrupt
 from jaxid.core.blame import (
     described,
@@ -24,7 +23,8 @@ from jaxid.core.blame import (
     raised_here,
 )
 from jaxid.core.errors import Fault, InputError
-from jaxid.problem import Problem
+from jaxid.problem.admission import admit
+from jaxid.problem.problem import Problem
 
 
 def load_problem(

@@ -10,10 +10,10 @@ import pytest
 from admissions import FAULTS, HEALTHY, Layers, made
 from flax import nnx
 
-from jaxid.admission import admit, depends_on_batch
 from jaxid.core.errors import InputError
 from jaxid.curvature.dense import dense_matrix
 from jaxid.curvature.matrices import curvature_product
+from jaxid.problem.admission import admit, depends_on_batch
 from jaxid.training.metrics import make_evaluate
 
 FEW = {"NaN in inputs", "a column of labels", "a broadcast loss", "dropout", "a norm of 0",

@@ -11,7 +11,7 @@ import pytest
 from jaxid.core import trees
 from jaxid.core.precision import float64
 from jaxid.optim.rates import effective_rates, frozen
-from jaxid.theory.thresholds import stability_limit
+from jaxid.optim.stability_limit import stability_limit
 
 B = 0.9
 PARAMS = {"w": jnp.zeros((2, 3)), "b": jnp.zeros(3)}

@@ -3,7 +3,7 @@
 A rescaling by c > 0 that multiplies the loss by c^l leaves the run the same, in other units, if
 every parameter's path is multiplied by a fixed c^p (p of its own for kernels, biases, layers) and
 the network with those parameters still computes the rescaled function. Then its gradient is
-multiplied by c^(l - p), and a chain of degree alpha (`jaxid.theory.first_steps`) moves it by
+multiplied by c^(l - p), and a chain of degree alpha (`jaxid.optim.first_steps`) moves it by
 c^(alpha (l - p)) where c^p is wanted:
 
   rate:  c^(p - alpha (l - p));   eps outside the root: c^(l - p);   inside: c^(2 (l - p)).
@@ -31,7 +31,7 @@ import optax
 
 from jaxid.core.errors import InputError
 from jaxid.core.types import Estimate
-from jaxid.theory.first_steps import LARGE, degree, half_step
+from jaxid.optim.first_steps import LARGE, degree, half_step
 
 WITHOUT: dict[str, str] = {
     "a shift of the inputs": "the bias' gradient enters the kernel's, and steps of the one undo "
