@@ -27,8 +27,8 @@ from jaxid.core.progress import Reporter
 from jaxid.diagnosis.certification import certify_regions, error_network
 from jaxid.diagnosis.regions import Effort, Region, regions
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
-from jaxid.expressivity.intervals import Interval
 from jaxid.training.loop import one_seed
+from jaxid.verification.intervals import Interval
 
 RADII = (1.0, 3.0, 10.0, 30.0, 100.0)
 

@@ -25,11 +25,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
-from jaxid.expressivity.certificate import certify
 from jaxid.expressivity.family import Family, identity
-from jaxid.expressivity.intervals import Interval
 from jaxid.expressivity.verdict import error_network
 from jaxid.expressivity.witness import CENTRES, CURVED, tangent, tangent_error
+from jaxid.verification.certificate import certify
+from jaxid.verification.intervals import Interval
 
 SCALES = tuple(10.0 ** np.arange(-8, 0.1, 0.5))
 HALVES = (0.1, 1.0, 10.0)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.expressivity.family import Family
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
 
 KINKED = {
     "relu, linear output": Family(2, 2, 5, "relu", "linear"),
@@ -61,7 +61,7 @@ def grid_of(box: Interval, points: int = 301):
 def values(net, x):
     """Every output at every point, float64."""
     from jaxid.core.precision import float64
-    from jaxid.expressivity.network import run
+    from jaxid.verification.network import run
 
     with float64():
         return np.asarray(run(net.structure, net.numbers, jnp.asarray(x))[-1])

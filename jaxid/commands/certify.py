@@ -29,13 +29,13 @@ from jaxid.diagnosis.certification import (
 )
 from jaxid.diagnosis.family_verdict import family_record
 from jaxid.diagnosis.regions import Effort, regions
-from jaxid.expressivity.bounds import MethodName
-from jaxid.expressivity.check import Original
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.certificate import draw_certificate
 from jaxid.problem.loading import load_function
 from jaxid.report.certificate import print_certificate
 from jaxid.training.loop import one_seed
+from jaxid.verification.bounds import MethodName
+from jaxid.verification.check import Original
 
 EFFORT = Effort()
 

@@ -21,16 +21,16 @@ from jaxid.core.progress import SILENT, Reporter, Task
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.types import Estimate, Params
 from jaxid.diagnosis.regions import Effort, Region, regions
-from jaxid.expressivity.attack import evaluated
-from jaxid.expressivity.bounds import METHODS, MethodName
-from jaxid.expressivity.certificate import ROUNDING, Certificate, certify, one_layer
-from jaxid.expressivity.check import Original, check
-from jaxid.expressivity.cost import attack_flops, bound_flops, compile_seconds, rate64
-from jaxid.expressivity.network import Network, network
 from jaxid.problem.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.source import line_of
+from jaxid.verification.attack import evaluated
+from jaxid.verification.bounds import METHODS, MethodName
+from jaxid.verification.certificate import ROUNDING, Certificate, certify, one_layer
+from jaxid.verification.check import Original, check
+from jaxid.verification.cost import attack_flops, bound_flops, compile_seconds, rate64
+from jaxid.verification.network import Network, network
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]

@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxid.core.errors import InputError
-from jaxid.expressivity.bounds import STEPS, MethodName
-from jaxid.expressivity.intervals import Interval
 from jaxid.problem.problem import Problem
+from jaxid.verification.bounds import STEPS, MethodName
+from jaxid.verification.intervals import Interval
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
 """Half widths of the boxes of the interval curve, over the data's own."""

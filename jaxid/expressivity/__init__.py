@@ -1,1 +1,1 @@
-"""Can a network represent the target at all, and how far off is it, on which inputs?"""
+"""Can any parameters represent the target on a box: a witness, an impossibility, or how nearly."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.expressivity.functions import FUNCTIONS, Function
+from jaxid.verification.functions import FUNCTIONS, Function
 
 
 class Family(NamedTuple):

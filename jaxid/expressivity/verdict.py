@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.types import Estimate
-from jaxid.expressivity.attack import worst_found
-from jaxid.expressivity.bounds import output_bounds
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import Impossible, least_error
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import Network, network
 from jaxid.expressivity.witness import CENTRES, Witness, witness
+from jaxid.verification.attack import worst_found
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import Network, network
 
 Kind: TypeAlias = Literal["exact", "impossible", "bounded", "unknown"]
 ROUNDING = 1e-9
@@ -56,7 +56,7 @@ def verdict(family: Family, target: Target, *, method: Any = "crown") -> Verdict
 
     Args:
       family, target: which networks, what, where.
-      method: of the bound on the witness's error (`jaxid.expressivity.bounds`).
+      method: of the bound on the witness's error (`jaxid.verification.bounds`).
     """
     lower = least_error(family, target)
     found = witness(family, target)

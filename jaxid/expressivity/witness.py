@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from jaxid.core.precision import float64
 from jaxid.expressivity.family import Family, Target
-from jaxid.expressivity.functions import FUNCTIONS
+from jaxid.verification.functions import FUNCTIONS
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 """(kernel (inputs, outputs), bias (outputs,)) of each layer, float64."""

@@ -42,10 +42,10 @@ from benchmark import run
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.core.provenance import provenance
-from jaxid.expressivity.bounds import STEPS, MethodName, output_bounds
 from jaxid.expressivity.family import Family
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import Network, network
+from jaxid.verification.bounds import STEPS, MethodName, output_bounds
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import Network, network
 
 WORKER = Path(__file__).with_name("tightness_worker.py")
 METHODS: tuple[MethodName, ...] = ("crown", "alpha")

@@ -24,9 +24,9 @@ from jaxid.diagnosis.certification import (
 from jaxid.diagnosis.family_verdict import family_record, family_verdict, verdict_record
 from jaxid.diagnosis.regions import Effort, regions
 from jaxid.experiment import IdentitySpec, build_problem, load_data
-from jaxid.expressivity.bounds import output_bounds
-from jaxid.expressivity.intervals import Interval
 from jaxid.nets.mlp import identity_network
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.intervals import Interval
 
 X = np.random.default_rng(0).integers(0, 17, (50, 4)).astype(np.uint8)
 LITTLE = Effort(method="crown", balls=1, restarts=1)

@@ -8,14 +8,14 @@ import pytest
 from networks import drawn, error_of
 
 from jaxid.core.precision import float64
-from jaxid.expressivity.attack import worst_found
 from jaxid.expressivity.family import Family, Target, affine, identity
-from jaxid.expressivity.functions import FUNCTIONS
 from jaxid.expressivity.impossible import RANGES, least_error
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
 from jaxid.expressivity.verdict import error_network, verdict
 from jaxid.expressivity.witness import CENTRES, tangent_error, value_and_slope, witness
+from jaxid.verification.attack import worst_found
+from jaxid.verification.functions import FUNCTIONS
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
 
 
 def test_one_relu_layer_is_exact_on_what_is_not_negative_and_a_off_on_minus_a():

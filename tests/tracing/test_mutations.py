@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from jaxid.core.errors import Fault, InputError
-from jaxid.expressivity import check
-from jaxid.expressivity.bounds import output_bounds
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
 from jaxid.tracing import elementwise, joint, linear, movement, normalised, patterns
 from jaxid.tracing import expressions as one
+from jaxid.verification import check
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
 
 # One for each rule of reading; most of their time is compilation.
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ from flax import nnx
 
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64
-from jaxid.expressivity.network import from_graph, run
 from jaxid.nets.activations import ACTIVATIONS
 from jaxid.nets.mlp import identity_network
 from jaxid.tracing import Affine, Pointwise, Straight, in_float64, read_graph
+from jaxid.verification.network import from_graph, run
 
 
 def agree(function, shape, count=7, dtype=np.float64, scale=3.0, low=None, high=None):

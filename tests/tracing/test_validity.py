@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from jaxid.core.errors import Fault
-from jaxid.expressivity import check
-from jaxid.expressivity.bounds import output_bounds
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
 from jaxid.tracing import expressions as one
 from jaxid.tracing import validity, values
+from jaxid.verification import check
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
 
 W = np.array([[1.0, -0.5], [0.5, 1.0]], np.float32)
 F = np.float32

@@ -9,12 +9,12 @@ from networks import KINKED, box_of, drawn, error_of, grid_of, values
 from scipy.optimize import linprog
 
 from jaxid.core.errors import InputError
-from jaxid.expressivity.certificate import one_layer
-from jaxid.expressivity.enumeration import extremes
 from jaxid.expressivity.family import Family
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
-from jaxid.expressivity.one_layer import relu_layer
+from jaxid.verification.certificate import one_layer
+from jaxid.verification.enumeration import extremes
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
+from jaxid.verification.one_layer import relu_layer
 
 
 @pytest.mark.parametrize("name", KINKED)

@@ -10,8 +10,8 @@ from expressivity.programs import LONG, ROOMY, numbers, of_program, program, tab
 from expressivity.test_tables import intervals, violation
 
 from jaxid.core.precision import float64
-from jaxid.expressivity import curves, enclosures, envelopes, tables
 from jaxid.tracing.graph import Instruction, Table
+from jaxid.verification import curves, enclosures, envelopes, tables
 
 pytestmark = pytest.mark.skipif(not ROOMY, reason="no type with more digits than float64 here")
 

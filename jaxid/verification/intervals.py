@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity import curves, tables
-from jaxid.expressivity.functions import value_range
-from jaxid.expressivity.network import (
+from jaxid.verification import curves, tables
+from jaxid.verification.functions import value_range
+from jaxid.verification.network import (
     CurveStep,
     Numbers,
     PointwiseStep,
@@ -24,7 +24,7 @@ from jaxid.expressivity.network import (
     along,
     times,
 )
-from jaxid.expressivity.rounding import TINY, UNIT, gamma, up
+from jaxid.verification.rounding import TINY, UNIT, gamma, up
 
 UNBOUNDED = 1e250
 """Bounds beyond it are none: they come of something endless."""

@@ -9,11 +9,11 @@ import pytest
 from expressivity.compositions import LARGE, SMALL, composed
 
 from jaxid.core.precision import float64
-from jaxid.expressivity.bounds import output_bounds
-from jaxid.expressivity.check import Original, points
-from jaxid.expressivity.enumeration import enumerable, extremes
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network, run
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.check import Original, points
+from jaxid.verification.enumeration import enumerable, extremes
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network, run
 
 
 def worst_seen(original, net, box, count, zooms=3):

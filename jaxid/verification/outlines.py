@@ -2,7 +2,7 @@
 
 Points (z_k, below_k) and (z_k, above_k) hold g on [low, high] if for every slope s
   min over [low, high] of g(z) - s z >= min_k (below_k - s z_k),
-and the same from above. So every slope has its line, as in `jaxid.expressivity.lines`.
+and the same from above. So every slope has its line, as in `jaxid.verification.lines`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity.lines import Lines, Slopes
-from jaxid.expressivity.rounding import UNIT, up
+from jaxid.verification.lines import Lines, Slopes
+from jaxid.verification.rounding import UNIT, up
 
 HALVINGS = 60
 EDGE = 1 - 1e-9

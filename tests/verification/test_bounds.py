@@ -11,12 +11,12 @@ import pytest
 from networks import KINKED, SMOOTH, box_of, drawn, error_of, grid_of, values
 
 from jaxid.core.precision import float64
-from jaxid.expressivity import crown, intervals, lines
-from jaxid.expressivity.attack import evaluated, worst_found
-from jaxid.expressivity.bounds import METHODS, output_bounds
-from jaxid.expressivity.enumeration import extremes
-from jaxid.expressivity.intervals import Interval, propagate
-from jaxid.expressivity.network import network
+from jaxid.verification import crown, intervals, lines
+from jaxid.verification.attack import evaluated, worst_found
+from jaxid.verification.bounds import METHODS, output_bounds
+from jaxid.verification.enumeration import extremes
+from jaxid.verification.intervals import Interval, propagate
+from jaxid.verification.network import network
 
 
 def chain(net, box):

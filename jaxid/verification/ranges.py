@@ -2,7 +2,7 @@
 
 A `Range` says that a number is real and lies in [low, high]; an end may be infinite. One that
 is infinite at both ends also stands for what may have no value at all, like log(-1), and stays
-so in whatever is computed from it (`jaxid.expressivity.enclosures`). The functions of one
+so in whatever is computed from it (`jaxid.verification.enclosures`). The functions of one
 variable are monotone on either side of 0, and so are their derivatives; sin and cos have a
 rule of their own. Numbers below the least normal one, 2e-308, count as 0, as they do in XLA.
 All of it is for NumPy's arrays and JAX's alike.
@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.core.types import Array
-from jaxid.expressivity import arrays
-from jaxid.expressivity.arrays import xp
-from jaxid.expressivity.rounding import TINY, UNIT
+from jaxid.verification import arrays
+from jaxid.verification.arrays import xp
+from jaxid.verification.rounding import TINY, UNIT
 
 INFINITE = float("inf")
 HUGE = 2.0**1023

@@ -17,9 +17,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from jaxid.core.types import Array
-from jaxid.expressivity.arrays import xp
-from jaxid.expressivity.ranges import INFINITE, Range, lowered
-from jaxid.expressivity.rounding import TINY, UNIT
+from jaxid.verification.arrays import xp
+from jaxid.verification.ranges import INFINITE, Range, lowered
+from jaxid.verification.rounding import TINY, UNIT
 
 
 class Side(NamedTuple):

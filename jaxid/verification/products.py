@@ -12,8 +12,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.rounding import UNIT, up
+from jaxid.verification.intervals import Interval
+from jaxid.verification.rounding import UNIT, up
 
 
 class Planes(NamedTuple):

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxid.core.precision import float64
-from jaxid.expressivity.functions import FUNCTIONS
-from jaxid.expressivity.lines import Slopes, least_area, lines, slope_range, support
+from jaxid.verification.functions import FUNCTIONS
+from jaxid.verification.lines import Slopes, least_area, lines, slope_range, support
 
 EDGE = st.floats(-40, 40)
 

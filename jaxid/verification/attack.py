@@ -18,8 +18,8 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.precision import float64
 from jaxid.core.types import Array, Key
-from jaxid.expressivity.intervals import Interval, output_interval, propagate
-from jaxid.expressivity.network import Network, Numbers, Structure, run
+from jaxid.verification.intervals import Interval, output_interval, propagate
+from jaxid.verification.network import Network, Numbers, Structure, run
 
 RESTARTS, STEPS, SIDES = 8, 60, 128
 FIRST, LAST = 0.25, 1e-3

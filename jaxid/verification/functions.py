@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.types import Array
-from jaxid.expressivity.rounding import TINY, UNIT
 from jaxid.nets.activations import ACTIVATIONS
+from jaxid.verification.rounding import TINY, UNIT
 
 ALLOWED = 64
 """Error of a smooth activation's value or derivative, in units of u (|g| + min(|z|, 1))."""

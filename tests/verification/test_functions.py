@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxid.core.precision import float64
-from jaxid.expressivity.functions import (
+from jaxid.verification.functions import (
     ALLOWED,
     CUBIC,
     FUNCTIONS,
@@ -17,7 +17,7 @@ from jaxid.expressivity.functions import (
     value_error,
     value_range,
 )
-from jaxid.expressivity.rounding import UNIT
+from jaxid.verification.rounding import UNIT
 
 mpmath.mp.dps = 50
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, TypeAlias
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity import curves, tables
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.lines import Lines, Slopes, least_area, lines
-from jaxid.expressivity.network import (
+from jaxid.verification import curves, tables
+from jaxid.verification.intervals import Interval
+from jaxid.verification.lines import Lines, Slopes, least_area, lines
+from jaxid.verification.network import (
     AffineStep,
     CurveStep,
     Numbers,
@@ -34,9 +34,9 @@ from jaxid.expressivity.network import (
     times,
     transposed,
 )
-from jaxid.expressivity.outlines import Outline, outline_lines, outline_slopes
-from jaxid.expressivity.products import Planes, planes
-from jaxid.expressivity.rounding import UNIT, gamma, up
+from jaxid.verification.outlines import Outline, outline_lines, outline_slopes
+from jaxid.verification.products import Planes, planes
+from jaxid.verification.rounding import UNIT, gamma, up
 
 Drawn: TypeAlias = Lines | Planes
 """What stands in for a node that is not affine."""

@@ -16,16 +16,16 @@ import numpy as np
 
 from jaxid.core.precision import float64
 from jaxid.core.types import Array
-from jaxid.expressivity.alpha import optimised_interval
-from jaxid.expressivity.crown import both_sides, start_lines
-from jaxid.expressivity.intervals import (
+from jaxid.verification.alpha import optimised_interval
+from jaxid.verification.crown import both_sides, start_lines
+from jaxid.verification.intervals import (
     UNBOUNDED,
     Interval,
     output_interval,
     propagate,
     step_interval,
 )
-from jaxid.expressivity.network import AffineStep, CurveStep, Network, Numbers, Structure
+from jaxid.verification.network import AffineStep, CurveStep, Network, Numbers, Structure
 
 MethodName: TypeAlias = Literal["intervals", "crown", "alpha"]
 METHODS: tuple[MethodName, ...] = ("intervals", "crown", "alpha")
@@ -56,7 +56,7 @@ def output_bounds(
     """Bounds on every output over a box, float64.
 
     Args:
-      net: from `jaxid.expressivity.network.network`.
+      net: from `jaxid.verification.network.network`.
       box: low and high, each (inputs,); both are float64 or exact in it.
       method: the dearest to use.
       steps: of the optimisation.

@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity.arrays import of_jax, xp
-from jaxid.expressivity.ranges import INFINITE, Range, hull, lowered, raised, signed, unknown
-from jaxid.expressivity.rounding import TINY, UNIT, up
 from jaxid.tracing.graph import Table
+from jaxid.verification.arrays import of_jax, xp
+from jaxid.verification.ranges import INFINITE, Range, hull, lowered, raised, signed, unknown
+from jaxid.verification.rounding import TINY, UNIT, up
 
 FEW = 16
 """Up to so many places, comparisons with all of them are faster than a search."""

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.types import Array
-from jaxid.expressivity.functions import ALLOWED, Function, Side, touching, value_error
-from jaxid.expressivity.rounding import UNIT, up
+from jaxid.verification.functions import ALLOWED, Function, Side, touching, value_error
+from jaxid.verification.rounding import UNIT, up
 
 SEARCH = 50
 """Halvings of the range of slopes."""

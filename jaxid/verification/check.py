@@ -18,9 +18,9 @@ from jaxid.core import interrupt
 from jaxid.core.errors import Fault
 from jaxid.core.precision import float64
 from jaxid.core.types import Array, Key
-from jaxid.expressivity.intervals import UNBOUNDED, Interval
-from jaxid.expressivity.network import Network, PointwiseStep, StraightStep, run
 from jaxid.tracing import in_float64
+from jaxid.verification.intervals import UNBOUNDED, Interval
+from jaxid.verification.network import Network, PointwiseStep, StraightStep, run
 
 RANDOM, CORNERS, BENDS = 10_000, 1024, 512
 """Points of each kind, at most; a bend has two sides."""

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.core.types import Array
-from jaxid.expressivity import tables
-from jaxid.expressivity.arrays import xp
-from jaxid.expressivity.ranges import (
+from jaxid.tracing.graph import Instruction, Table
+from jaxid.verification import tables
+from jaxid.verification.arrays import xp
+from jaxid.verification.ranges import (
     ELEMENTARY,
     Elementary,
     Range,
@@ -36,7 +37,6 @@ from jaxid.expressivity.ranges import (
     unknown,
     wave,
 )
-from jaxid.tracing.graph import Instruction, Table
 
 
 class Jet(NamedTuple):

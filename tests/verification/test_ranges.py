@@ -10,9 +10,9 @@ import pytest
 from expressivity.programs import DIGITS
 
 from jaxid.core.precision import float64
-from jaxid.expressivity import ranges
-from jaxid.expressivity.ranges import ELEMENTARY, Range
-from jaxid.expressivity.rounding import TINY, UNIT
+from jaxid.verification import ranges
+from jaxid.verification.ranges import ELEMENTARY, Range
+from jaxid.verification.rounding import TINY, UNIT
 
 mpmath.mp.dps = 50
 

@@ -1,7 +1,7 @@
 """Optimised linear bounds, alpha-CROWN (Xu et al. 2021, section 3.2), for any activation.
 
 The slope of every line is a free number, one for each combination that is bounded: the lines
-stay valid whatever it is (`jaxid.expressivity.lines`), so the bound can be climbed by its
+stay valid whatever it is (`jaxid.verification.lines`), so the bound can be climbed by its
 gradient, and any stop on the way is a bound too. The best one seen is kept, and evaluated once
 more with its rounding.
 """
@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxid.core.types import Array
-from jaxid.expressivity.crown import Drawn, Linear, below, outline, start_lines, with_slopes
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.lines import Lines, Slopes, free_slopes
-from jaxid.expressivity.network import (
+from jaxid.verification.crown import Drawn, Linear, below, outline, start_lines, with_slopes
+from jaxid.verification.intervals import Interval
+from jaxid.verification.lines import Lines, Slopes, free_slopes
+from jaxid.verification.network import (
     AffineStep,
     Numbers,
     PointwiseStep,
@@ -29,7 +29,7 @@ from jaxid.expressivity.network import (
     Structure,
     UnaryStep,
 )
-from jaxid.expressivity.outlines import outline_slopes
+from jaxid.verification.outlines import outline_slopes
 
 KINKED, SMOOTH, FALL = 0.1, 0.03, 0.3
 """Adam's first rates, over the range of slopes, and the share to which they fall: a ReLU's lower
@@ -59,7 +59,7 @@ def optimised(
     """A lower bound on C h_at with the best slopes that ``steps`` of Adam find.
 
     Args:
-      structure, numbers, at, spec, known: as in `jaxid.expressivity.crown.below`.
+      structure, numbers, at, spec, known: as in `jaxid.verification.crown.below`.
       steps: 0 gives the lines of least area.
     """
     fixed: dict[int, Drawn] = {}

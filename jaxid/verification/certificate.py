@@ -1,7 +1,7 @@
 """Between what and what the worst error lies: a proof from above, an input from below.
 
 Everything that is known is used: exact formulas where the network is one ReLU layer, bounds by
-`jaxid.expressivity.bounds`, an attack; in one or two dimensions also the cells' corners, as
+`jaxid.verification.bounds`, an attack; in one or two dimensions also the cells' corners, as
 inputs. What each method gives alone stands beside the result.
 """
 
@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.core.types import Key
-from jaxid.expressivity.attack import RESTARTS, Attack, evaluated, worst_found
-from jaxid.expressivity.bounds import METHODS, STEPS, MethodName, endless, output_bounds
-from jaxid.expressivity.enumeration import enumerable, extremes
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import AffineStep, Network, PointwiseStep
-from jaxid.expressivity.one_layer import relu_layer
+from jaxid.verification.attack import RESTARTS, Attack, evaluated, worst_found
+from jaxid.verification.bounds import METHODS, STEPS, MethodName, endless, output_bounds
+from jaxid.verification.enumeration import enumerable, extremes
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import AffineStep, Network, PointwiseStep
+from jaxid.verification.one_layer import relu_layer
 
 ROUNDING = (
     "for the function in real arithmetic with the stored parameters; computed in float64, dot "
@@ -64,7 +64,7 @@ def certify(
     """Bound the worst |e_j(x)| over a box from both sides.
 
     Args:
-      net: e, for instance f(x) - x, from `jaxid.expressivity.network.network`.
+      net: e, for instance f(x) - x, from `jaxid.verification.network.network`.
       box: low and high, each (inputs,).
       key: of the attack's starts.
       method: the dearest bound to compute.

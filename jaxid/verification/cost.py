@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.precision import float64
-from jaxid.expressivity.attack import RESTARTS, SIDES
-from jaxid.expressivity.attack import STEPS as ASCENT
-from jaxid.expressivity.bounds import METHODS, MethodName, wanted
-from jaxid.expressivity.curves import CELLS
-from jaxid.expressivity.network import AffineStep, CurveStep, Network, Structure
+from jaxid.verification.attack import RESTARTS, SIDES
+from jaxid.verification.attack import STEPS as ASCENT
+from jaxid.verification.bounds import METHODS, MethodName, wanted
+from jaxid.verification.curves import CELLS
+from jaxid.verification.network import AffineStep, CurveStep, Network, Structure
 
 COMPILE: dict[str, float] = {"intervals": 0.5, "crown": 1.2, "alpha": 3.0, "attack": 2.0}
 """Seconds to compile, for each node that a method bounds; for the attack, once."""
@@ -35,7 +35,7 @@ def weights_before(structure: Structure, at: int) -> float:
 
 
 def bound_flops(net: Network, method: MethodName, steps: int) -> float:
-    """Floating-point operations of `jaxid.expressivity.bounds.output_bounds`, cheaper methods
+    """Floating-point operations of `jaxid.verification.bounds.output_bounds`, cheaper methods
     included: both sides of n components are 2 n rows through all weights before them."""
     structure = net.structure
     if method == "intervals":
@@ -47,7 +47,7 @@ def bound_flops(net: Network, method: MethodName, steps: int) -> float:
 
 
 def attack_flops(net: Network, restarts: int = RESTARTS) -> float:
-    """Floating-point operations of `jaxid.expressivity.attack.worst_found`."""
+    """Floating-point operations of `jaxid.verification.attack.worst_found`."""
     passes = SIDES * restarts * ASCENT * GRADIENT
     return 2.0 * passes * weights_before(net.structure, net.structure.last)
 

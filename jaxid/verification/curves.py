@@ -1,8 +1,8 @@
 """Bounds on a function of one variable by cutting its interval into cells.
 
 Uniform cells, and small ones of their own about every place where a table has a kink or a jump.
-On each the function's values and slopes are enclosed (`jaxid.expressivity.enclosures`), and lines
-drawn below and above it (`jaxid.expressivity.envelopes`).
+On each the function's values and slopes are enclosed (`jaxid.verification.enclosures`), and lines
+drawn below and above it (`jaxid.verification.envelopes`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.types import Array
-from jaxid.expressivity import tables
-from jaxid.expressivity.arrays import xp
-from jaxid.expressivity.enclosures import Jet, enclose
-from jaxid.expressivity.envelopes import Side, below, places
-from jaxid.expressivity.ranges import ELEMENTARY, INFINITE, Range, minus, raised_to
-from jaxid.expressivity.rounding import TINY, UNIT
-from jaxid.expressivity.tables import Points
 from jaxid.tracing.graph import Instruction, Table
+from jaxid.verification import tables
+from jaxid.verification.arrays import xp
+from jaxid.verification.enclosures import Jet, enclose
+from jaxid.verification.envelopes import Side, below, places
+from jaxid.verification.ranges import ELEMENTARY, INFINITE, Range, minus, raised_to
+from jaxid.verification.rounding import TINY, UNIT
+from jaxid.verification.tables import Points
 
 CELLS = 128
 """Uniform cells. With so many, lines of any slope come to within 1 % of exp(-z^2 / 25) on an

@@ -9,8 +9,8 @@ import pytest
 from expressivity.programs import LONG, ROOMY, of_table, table
 
 from jaxid.core.precision import float64
-from jaxid.expressivity import tables
 from jaxid.tracing.graph import Table
+from jaxid.verification import tables
 
 pytestmark = pytest.mark.skipif(not ROOMY, reason="no type with more digits than float64 here")
 SCALES = [(1.0, 1.0), (1e-12, 1.0), (1e12, 1e-12), (1e-12, 1e12)]

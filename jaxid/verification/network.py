@@ -10,10 +10,10 @@ import numpy as np
 
 from jaxid.core.precision import float64
 from jaxid.core.types import Array
-from jaxid.expressivity import curves, tables
-from jaxid.expressivity.functions import FUNCTIONS, Function
 from jaxid.tracing import Affine, Curve, Graph, Pointwise, Straight, Table, read_graph
 from jaxid.tracing.graph import Instruction
+from jaxid.verification import curves, tables
+from jaxid.verification.functions import FUNCTIONS, Function
 
 Numbers: TypeAlias = tuple[Any, ...]
 """For each node after the input: ((W_k, ...), b) of an affine map, () of a named function, its

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxid.expressivity.rounding import gamma
+from jaxid.verification.rounding import gamma
 
 
 class WorstError(NamedTuple):

@@ -9,11 +9,11 @@ import pytest
 from jax import lax
 
 from jaxid.core.errors import InputError
-from jaxid.expressivity import check
-from jaxid.expressivity.bounds import output_bounds
-from jaxid.expressivity.check import Original, points
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import network
+from jaxid.verification import check
+from jaxid.verification.bounds import output_bounds
+from jaxid.verification.check import Original, points
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import network
 
 TABLE = np.array([0.1, 0.2, 0.3, 0.4, 0.48], np.float32)
 ROWS = (((1,), (0,)), ((), ()))

@@ -18,11 +18,11 @@ from expressivity.programs import (
     table,
 )
 
-from jaxid.expressivity import enclosures, ranges
-from jaxid.expressivity.enclosures import NAMES, Jet, enclose
-from jaxid.expressivity.ranges import ELEMENTARY, Range
-from jaxid.expressivity.rounding import UNIT
 from jaxid.tracing.graph import PROGRAM, Instruction, Table
+from jaxid.verification import enclosures, ranges
+from jaxid.verification.enclosures import NAMES, Jet, enclose
+from jaxid.verification.ranges import ELEMENTARY, Range
+from jaxid.verification.rounding import UNIT
 
 mpmath.mp.dps = 50
 EXACT = np.zeros((0, 2))

@@ -20,8 +20,8 @@ import numpy as np
 
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64
-from jaxid.expressivity.intervals import Interval
-from jaxid.expressivity.network import (
+from jaxid.verification.intervals import Interval
+from jaxid.verification.network import (
     CurveStep,
     Network,
     PointwiseStep,
