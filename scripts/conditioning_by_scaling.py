@@ -36,7 +36,7 @@ from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
 from jaxid.curvature.conditioning import effective_kappa
-from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
+from jaxid.curvature.last_layer.spectrum import HeadSpectrum, head_spectrum
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
 from jaxid.problem.problem import Problem

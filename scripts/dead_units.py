@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
 from jaxid.core.statistics import sem
-from jaxid.curvature.nullspace import constant_features
+from jaxid.curvature.last_layer.nullspace import constant_features
 from jaxid.data.sources import Dataset
 from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.run import Census

@@ -35,8 +35,8 @@ from matplotlib.figure import Figure
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
-from jaxid.curvature.blocks import preactivations
-from jaxid.curvature.nullspace import constant_features, input_null_basis
+from jaxid.curvature.last_layer.blocks import preactivations
+from jaxid.curvature.last_layer.nullspace import constant_features, input_null_basis
 from jaxid.data.sources import load
 from jaxid.nets.init import initializer
 

@@ -38,7 +38,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxid.core.precision import float64, widened
 from jaxid.core.types import Array, Params
-from jaxid.curvature.activation import derivative
+from jaxid.curvature.last_layer.activation import derivative
 from jaxid.linalg.eigen import EPS
 from jaxid.nets.activations import activation
 from jaxid.nets.adapters import Model

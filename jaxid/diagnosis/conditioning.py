@@ -18,13 +18,13 @@ from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.types import Estimate
 from jaxid.curvature.conditioning import effective_kappa_curve
+from jaxid.curvature.last_layer.head import HeadData, SeedEvidence, head_data
+from jaxid.curvature.last_layer.nullspace import null_reasons
+from jaxid.curvature.last_layer.spectrum import HeadSpectrum, head_spectrum
 from jaxid.curvature.matrices import curvature_product
-from jaxid.curvature.nullspace import null_reasons
 from jaxid.curvature.products import MEMORY
-from jaxid.curvature.spectrum import HeadSpectrum, head_spectrum
 from jaxid.diagnosis.cost import LANCZOS_BUDGET, lanczos_flops
 from jaxid.diagnosis.evidence import Evidence, seed_params
-from jaxid.diagnosis.head import HeadData, SeedEvidence, head_data
 from jaxid.linalg.lanczos import extremal_eigenvalues
 from jaxid.training.run import History, Runner
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.progress import Reporter
 from jaxid.core.types import Params
-from jaxid.diagnosis.head import SeedEvidence, examine_head, head_data
+from jaxid.curvature.last_layer.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem.problem import Problem

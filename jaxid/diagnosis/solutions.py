@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.types import Params
-from jaxid.curvature.nullspace import input_null_basis
+from jaxid.curvature.last_layer.nullspace import input_null_basis
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.representation import outputs64
 from jaxid.problem.problem import Problem

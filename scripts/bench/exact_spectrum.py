@@ -26,7 +26,7 @@ from benchmark import run, say
 
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
-from jaxid.curvature.spectrum import head_spectrum
+from jaxid.curvature.last_layer.spectrum import head_spectrum
 from jaxid.experiment import DataName, IdentitySpec, build_problem, load_data
 from jaxid.linalg.parallel import cores
 from jaxid.training.run import Runner

@@ -10,8 +10,8 @@ import pytest
 
 from jaxid.curvature.conditioning import covariance, second_moment
 from jaxid.curvature.ill_posed import stability
-from jaxid.curvature.nullspace import input_null_basis, null_reasons
-from jaxid.curvature.spectrum import head_spectrum
+from jaxid.curvature.last_layer.nullspace import input_null_basis, null_reasons
+from jaxid.curvature.last_layer.spectrum import head_spectrum
 
 
 @pytest.fixture(scope="module")

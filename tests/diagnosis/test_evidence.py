@@ -10,8 +10,8 @@ import pytest
 from jaxid.core.precision import float64
 from jaxid.core.progress import SILENT
 from jaxid.core.types import Estimate
+from jaxid.curvature.last_layer.head import HeadData, examine_head, head_data
 from jaxid.diagnosis.evidence import constant_targets, seed_params
-from jaxid.diagnosis.head import HeadData, examine_head, head_data
 from jaxid.experiment import IdentitySpec, build_problem
 from jaxid.nets.activations import ACTIVATIONS
 

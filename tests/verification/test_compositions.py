@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from expressivity.compositions import LARGE, SMALL, composed
+from verification.compositions import LARGE, SMALL, composed
 
 from jaxid.core.precision import float64
 from jaxid.verification.bounds import output_bounds

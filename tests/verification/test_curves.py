@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from expressivity.programs import LONG, ROOMY, numbers, of_program, program, table
+from verification.programs import LONG, ROOMY, numbers, of_program, program, table
 from expressivity.test_tables import intervals, violation
 
 from jaxid.core.precision import float64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from expressivity.programs import (
+from verification.programs import (
     DIGITS,
     LONG,
     ROOMY,

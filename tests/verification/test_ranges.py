@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from expressivity.programs import DIGITS
+from verification.programs import DIGITS
 
 from jaxid.core.precision import float64
 from jaxid.verification import ranges

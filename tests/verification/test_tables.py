@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from expressivity.programs import LONG, ROOMY, of_table, table
+from verification.programs import LONG, ROOMY, of_table, table
 
 from jaxid.core.precision import float64
 from jaxid.tracing.graph import Table

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxid.core.precision import float64
-from jaxid.curvature.newton import SETTLED, solve_head
+from jaxid.curvature.last_layer.newton import SETTLED, solve_head
 from jaxid.nets.activations import ACTIVATIONS
 
 

@@ -9,9 +9,9 @@ import oracles
 import pytest
 
 from jaxid.core.precision import float64
-from jaxid.curvature.blocks import unit_blocks
-from jaxid.curvature.output_curvature import output_curvature
-from jaxid.curvature.spectrum import head_spectrum
+from jaxid.curvature.last_layer.blocks import unit_blocks
+from jaxid.curvature.last_layer.output_curvature import output_curvature
+from jaxid.curvature.last_layer.spectrum import head_spectrum
 from jaxid.nets.mlp import identity_network
 from jaxid.problem.problem import Problem, cross_entropy, squared_error
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.curvature.conditioning import Moment, second_moment
-from jaxid.curvature.spectrum import HeadSpectrum
+from jaxid.curvature.last_layer.spectrum import HeadSpectrum
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.rows import prepare_rows
 

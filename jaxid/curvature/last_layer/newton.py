@@ -2,7 +2,7 @@
 
 With the features h~ = [h, 1] frozen, the loss is a sum over output units j of
 l_j(w) = (1/n) sum_i (phi(h~_i w) - y_ij)^2, so every unit is solved by itself, by the steps
-of `jaxid.curvature.newton_step`. A step is taken only as far as it lowers the unit's loss.
+of `newton_step`. A step is taken only as far as it lowers the unit's loss.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxid.core import interrupt
-from jaxid.curvature.activation import value
-from jaxid.curvature.blocks import stack
-from jaxid.curvature.newton_step import (
+from jaxid.curvature.last_layer.activation import value
+from jaxid.curvature.last_layer.blocks import stack
+from jaxid.curvature.last_layer.newton_step import (
     Seen,
     Units,
     cholesky_factor,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxid.core.precision import float64
-from jaxid.curvature.blocks import curvature_weights, unit_blocks, unit_hessians
+from jaxid.curvature.last_layer.blocks import curvature_weights, unit_blocks, unit_hessians
 from jaxid.nets.activations import ACTIVATIONS, activation
 
 N, P, M = 60, 5, 4
@@ -86,7 +86,7 @@ def test_vmapped_hessians_equal_the_whole_hessian(name):
 def test_examples_are_streamed(monkeypatch):
     x, y, kernel, bias = layer("tanh", True)
     whole = unit_hessians(x, y, kernel, bias, "tanh")
-    monkeypatch.setattr("jaxid.curvature.blocks.ROWS", 17)
+    monkeypatch.setattr("jaxid.curvature.last_layer.blocks.ROWS", 17)
     assert np.allclose(unit_hessians(x, y, kernel, bias, "tanh"), whole, rtol=1e-12, atol=0)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.progress import Reporter
 from jaxid.core.types import Estimate, Params
-from jaxid.curvature.activation import derivative, value
-from jaxid.curvature.newton import HeadSolution, solve_head
+from jaxid.curvature.last_layer.activation import derivative, value
+from jaxid.curvature.last_layer.newton import HeadSolution, solve_head
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem.problem import Problem
 

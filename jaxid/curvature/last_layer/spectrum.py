@@ -17,8 +17,8 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.precision import float64
 from jaxid.core.types import Estimate, LossFn
-from jaxid.curvature.blocks import curvature_weights, preactivations, stack
-from jaxid.curvature.output_curvature import output_curvature
+from jaxid.curvature.last_layer.blocks import curvature_weights, preactivations, stack
+from jaxid.curvature.last_layer.output_curvature import output_curvature
 from jaxid.linalg.eigen import Eigen, eigen
 from jaxid.linalg.gram import EPS, Gram, reduced_gram, weighted_grams
 from jaxid.linalg.parallel import over_cores
@@ -105,7 +105,7 @@ def head_spectrum(
       activation: the output activation's name.
       loss: (outputs, targets) -> (batch,), the mean squared error if None. Where it is not a
         sum over outputs the blocks are the Hessian's diagonal ones only
-        (`jaxid.curvature.output_curvature`); its weights are held for all outputs at once.
+        (`output_curvature`); its weights are held for all outputs at once.
       solved: (kernel, bias) to measure the distance to, for ``coordinates``.
       device: whether JAX forms the blocks on its default device; if None, where that is a
         GPU. They are decomposed on the host in either case.

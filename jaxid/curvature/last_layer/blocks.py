@@ -23,8 +23,8 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.precision import float64
 from jaxid.core.types import Array, LossFn
-from jaxid.curvature.activation import derivative, value
-from jaxid.curvature.output_curvature import output_curvature
+from jaxid.curvature.last_layer.activation import derivative, value
+from jaxid.curvature.last_layer.output_curvature import output_curvature
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.rows import prepare_rows
 from jaxid.nets.activations import PIECEWISE_LINEAR, activation
@@ -137,7 +137,7 @@ def unit_blocks(
     """The same blocks by the weighted Gram matrix; arguments as in `unit_hessians`.
 
     With a ``loss`` (outputs, targets) -> (batch,) they are that loss's diagonal blocks
-    (`jaxid.curvature.output_curvature`), and targets are as it takes them.
+    (`jaxid.curvature.last_layer.output_curvature`), and targets are as it takes them.
     """
     n, m = features.shape[0], kernel.shape[1]
     chosen = np.arange(m) if units is None else np.asarray(units, int)

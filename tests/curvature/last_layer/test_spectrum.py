@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jaxid.curvature.blocks import unit_hessians
-from jaxid.curvature.spectrum import head_spectrum
+from jaxid.curvature.last_layer.blocks import unit_hessians
+from jaxid.curvature.last_layer.spectrum import head_spectrum
 from jaxid.nets.activations import ACTIVATIONS
 
 

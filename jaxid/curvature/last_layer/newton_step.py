@@ -24,7 +24,7 @@ import numpy as np
 from scipy import linalg
 
 from jaxid.core import interrupt
-from jaxid.curvature.activation import derivative, value
+from jaxid.curvature.last_layer.activation import derivative, value
 from jaxid.linalg.gram import EPS, Gram, changed_gram, reduced_gram
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import Rows, transposed

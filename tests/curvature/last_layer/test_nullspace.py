@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxid.curvature.conditioning import second_moment
-from jaxid.curvature.nullspace import input_null_basis, null_reasons
-from jaxid.curvature.spectrum import head_spectrum
+from jaxid.curvature.last_layer.nullspace import input_null_basis, null_reasons
+from jaxid.curvature.last_layer.spectrum import head_spectrum
 
 
 def inputs(n=300):

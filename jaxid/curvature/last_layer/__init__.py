@@ -1,0 +1,1 @@
+"""The last layer by itself: its exact Hessian by blocks, and how low it can bring the loss."""
