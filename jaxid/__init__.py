@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxid.api import Diagnosis as Diagnosis
     from jaxid.core.errors import InputError as InputError
-    from jaxid.experiment import IdentitySpec as IdentitySpec
-    from jaxid.nets.adapters import Model as Model
+    from jaxid.identity.spec import IdentitySpec as IdentitySpec
+    from jaxid.nets.model import Model as Model
     from jaxid.problem.problem import Problem as Problem
     from jaxid.training.loop import make_train as make_train
 
@@ -20,9 +20,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Diagnosis": "jaxid.api",
-    "IdentitySpec": "jaxid.experiment",
+    "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
-    "Model": "jaxid.nets.adapters",
+    "Model": "jaxid.nets.model",
     "Problem": "jaxid.problem.problem",
     "make_train": "jaxid.training.loop",
 }

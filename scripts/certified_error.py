@@ -23,10 +23,10 @@ import common
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.certification.certify import certify_regions, error_network
+from jaxid.certification.regions import Effort, Region, regions
 from jaxid.core.progress import Reporter
-from jaxid.diagnosis.certification import certify_regions, error_network
-from jaxid.diagnosis.regions import Effort, Region, regions
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.loop import one_seed
 from jaxid.verification.intervals import Interval
 

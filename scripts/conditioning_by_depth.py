@@ -58,7 +58,7 @@ from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.parts import Part, layer_names
 from jaxid.data.gaussian import GaussianSpec
 from jaxid.data.sources import load
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.identity.spec import IdentitySpec, build_problem
 from jaxid.nets.activations import ActivationName
 from jaxid.nets.init import InitializerName
 from jaxid.nets.mlp import layer_params

@@ -38,7 +38,8 @@ from jaxid.core.progress import Reporter
 from jaxid.curvature.conditioning import effective_kappa
 from jaxid.curvature.last_layer.spectrum import HeadSpectrum, head_spectrum
 from jaxid.data.sources import Dataset
-from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
+from jaxid.identity.spec import IdentitySpec, ScalingName, build_problem, load_data
+from jaxid.nets.mlp import layer_params
 from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal
 from jaxid.training.run import Runner
@@ -99,9 +100,9 @@ def _one(
     name: ScalingName, spec: IdentitySpec, dataset: Dataset, steps: int, tick: Callable[[], None]
 ) -> common.Record:
     start = Runner(build_problem(spec, dataset)).init(spec.seed_list)
-    kernel, bias = (
-        np.asarray(start.params["layers"][0][part][0], np.float64) for part in ("kernel", "bias")
-    )
+    ((kernels, biases),) = layer_params(start.params, 1)
+    assert biases is not None
+    kernel, bias = np.asarray(kernels[0], np.float64), np.asarray(biases[0], np.float64)
     x = common.mapped64(name, dataset.train)
     found = head_spectrum(
         x, x, kernel, bias, "linear", solved=(np.eye(len(bias)), np.zeros(len(bias)))

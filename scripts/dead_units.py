@@ -34,7 +34,7 @@ from jaxid.core.progress import Reporter
 from jaxid.core.statistics import sem
 from jaxid.curvature.last_layer.nullspace import constant_features
 from jaxid.data.sources import Dataset
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.run import Census
 
 DEFAULT: dict[str, Any] = {"learning_rate": 1e-3, "initializer": "glorot_uniform"}

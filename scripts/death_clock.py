@@ -30,9 +30,9 @@ from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
-from jaxid.diagnosis.predicted_modes import examples_of
-from jaxid.diagnosis.predicted_moments import tail
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.prediction.modes import examples_of
+from jaxid.prediction.moments import tail
 from jaxid.problem.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata

@@ -50,7 +50,7 @@ from jaxid.core.progress import Reporter, Task
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.types import Estimate, MatVec, Params
 from jaxid.curvature.matrices import curvature_product
-from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, load_data
 from jaxid.linalg.lanczos import follow_largest
 from jaxid.linalg.operators import Scaled
 from jaxid.optim.by_name import OptimizerName, make_optimizer

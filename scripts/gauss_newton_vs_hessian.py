@@ -35,7 +35,7 @@ from jaxid.curvature.dense import dense_matrix, rounding
 from jaxid.curvature.exact import exact_spectrum
 from jaxid.curvature.matrices import MatrixName, curvature_product
 from jaxid.curvature.products import MEMORY
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.linalg.lanczos import extremal_eigenvalues
 from jaxid.problem.problem import Problem
 from jaxid.training.loop import Anneal, one_seed

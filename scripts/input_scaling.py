@@ -36,7 +36,7 @@ from jaxid.core.statistics import summary
 from jaxid.curvature.conditioning import second_moment
 from jaxid.data.scaling import Scaling, fit
 from jaxid.data.sources import Dataset
-from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, ScalingName, build_problem, build_runner, load_data
 from jaxid.nets.activations import ActivationName
 from jaxid.optim.by_name import ScheduleName
 

@@ -38,8 +38,8 @@ from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
 from jaxid.data.scaling import NAMES, fit
 from jaxid.data.sources import load
-from jaxid.diagnosis.predicted_moments import TAILED, tail
 from jaxid.optim.by_name import make_optimizer
+from jaxid.prediction.moments import TAILED, tail
 from jaxid.theory.death import course
 from jaxid.theory.strata import strata
 

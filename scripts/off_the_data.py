@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from jaxid.core.progress import Reporter
 from jaxid.curvature.last_layer.nullspace import constant_features, input_null_basis
 from jaxid.data.sources import load
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.nets.mlp import layer_params
 from jaxid.training.loop import one_seed
 

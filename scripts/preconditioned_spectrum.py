@@ -29,18 +29,18 @@ import dataclasses
 from dataclasses import dataclass
 
 import common
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
 from jaxid.curvature.conditioning import effective_kappa
 from jaxid.data.sources import Dataset
-from jaxid.experiment import IdentitySpec, ScalingName, build_problem, load_data
+from jaxid.identity.spec import IdentitySpec, ScalingName, build_problem, load_data
 from jaxid.linalg.eigen import eigen
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.parallel import over_cores
 from jaxid.linalg.rows import prepare_rows
+from jaxid.nets.mlp import layer_params
 from jaxid.optim.by_name import OptimizerName
 from jaxid.optim.rates import effective_rates
 from jaxid.optim.stability_limit import stability_limit
@@ -171,8 +171,9 @@ def _cell(
 
 def _stacked(params: common.Record) -> np.ndarray:
     """(q, m) float64: kernel, then bias."""
-    layer = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["layers"][0])
-    return np.concatenate([layer["kernel"], layer["bias"][None, :]])
+    ((kernel, bias),) = layer_params(params, 1)
+    assert bias is not None
+    return np.concatenate([np.asarray(kernel, np.float64), np.asarray(bias, np.float64)[None, :]])
 
 
 def finding(rows: list[common.Record]) -> str:

@@ -27,8 +27,8 @@ from matplotlib.figure import Figure
 
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter
-from jaxid.diagnosis.predicted_modes import start_squares
-from jaxid.experiment import IdentitySpec, ScalingName, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, ScalingName, build_problem, build_runner, load_data
+from jaxid.prediction.modes import start_errors
 from jaxid.theory.batch_noise import largest_stable_rate, losses
 from jaxid.theory.chains import plain
 from jaxid.theory.least_squares import Quadratic, linear_layer
@@ -100,7 +100,8 @@ def predictions(
     """(expected loss at each epoch's end, the same without noise), (epochs + 1,)."""
     assert spec.epochs and spec.batch_size
     states = runner.init(spec.seed_list)
-    squares = start_squares(quadratic, states, spec.seeds).mean(axis=0)
+    errors = start_errors(runner.problem, quadratic, states, spec.seeds)
+    squares = np.square(errors).sum(axis=2).mean(axis=0)
     chain = plain(spec.learning_rate)
     expected = losses(quadratic, squares, chain, spec.batch_size, spec.epochs)
     steps = runner.problem.steps_per_epoch * np.arange(spec.epochs + 1)

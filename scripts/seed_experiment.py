@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter
 from jaxid.core.statistics import summary
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 
 DEPTHS = (1, 4)
 METRICS = {

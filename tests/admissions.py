@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import linen, nnx
 
-from jaxid.nets.adapters import Model
+from jaxid.nets.model import Model
 from jaxid.problem.problem import Problem
 
 RNG = np.random.default_rng(0)

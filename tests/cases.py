@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from flax import linen, nnx
 
-from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
+from jaxid.nets.model import Model
 from jaxid.problem.problem import Problem
 
 N = 13

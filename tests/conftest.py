@@ -29,6 +29,8 @@ from jaxid.data import idx
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+pytest_plugins = ["fixtures"]
+
 
 @pytest.fixture(scope="session")
 def mnist_dir() -> str:

@@ -22,9 +22,9 @@ from jaxid.commands import spectrum as spectrum_command
 from jaxid.commands import train as train_command
 from jaxid.core import lock
 from jaxid.data import idx, mnist, network
-from jaxid.diagnosis import curvature as looking
-from jaxid.diagnosis import explain as explaining
-from jaxid.experiment import IdentitySpec, build_problem, load_data
+from jaxid.identity import explain as explaining
+from jaxid.identity.spec import IdentitySpec, build_problem, load_data
+from jaxid.spectra import point as looking
 from jaxid.training.checkpoint import load_state
 from jaxid.training.run import Runner
 

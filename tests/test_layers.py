@@ -18,8 +18,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("problem",),
     ("training", "verification", "curvature", "theory"),
     ("expressivity",),
-    ("experiment",),
+    ("spectra", "prediction", "certification"),
     ("diagnosis",),
+    ("identity",),
     ("plot", "report"),
     ("api", "parsing"),
     ("commands", ""),  # "" is jaxid/__init__.py, which shows the api to the outside
@@ -109,11 +110,11 @@ def test_every_module_imports_lower_layers_only():
 
 def test_every_layer_is_read():
     known = modules(ROOT)
-    assert {"", "core.types", "nets.mlp", "training.loop", "experiment", "cli"} <= set(known)
+    assert {"", "core.types", "nets.mlp", "training.loop", "identity.spec", "cli"} <= set(known)
     graph = {name: imports(name, file, set(known), ROOT.name) for name, file in known.items()}
     training = graph["training.loop"] | graph["training.run"]
     assert {"problem.problem", "training.metrics", "core.random"} <= training
-    assert "core.trees" in graph["experiment"]  # `from jaxid.core import trees` is the module
+    assert "core.trees" in graph["identity.spec"]  # `from jaxid.core import trees` is the module
 
 
 def build(folder: Path, **files: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 from jaxid.core.errors import InputError
-from jaxid.experiment import GAUSSIAN, IdentitySpec
+from jaxid.identity.spec import GAUSSIAN, IdentitySpec
 from jaxid.parsing import parse, spec_of
 
 FIELDS = {field.name: field.default for field in dataclasses.fields(IdentitySpec)}

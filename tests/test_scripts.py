@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from jaxid.experiment import IdentitySpec
+from jaxid.identity.spec import IdentitySpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path for path in (ROOT / "scripts").glob("*.py") if path.stem != "common")

@@ -14,6 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from jaxid.certification.certify import (
+    certify_regions,
+    error_function,
+    error_network,
+    predicted_seconds,
+)
+from jaxid.certification.regions import Effort, regions
 from jaxid.commands.output import claimed_out, finish, named_first
 from jaxid.commands.subject import Subject, SubjectOptions, load_subject
 from jaxid.core.errors import InputError
@@ -21,14 +28,7 @@ from jaxid.core.progress import Reporter, terminal
 from jaxid.core.provenance import provenance
 from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
-from jaxid.diagnosis.certification import (
-    certify_regions,
-    error_function,
-    error_network,
-    predicted_seconds,
-)
-from jaxid.diagnosis.family_verdict import family_record
-from jaxid.diagnosis.regions import Effort, regions
+from jaxid.identity.family_verdict import family_record
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.certificate import draw_certificate
 from jaxid.problem.loading import load_function

@@ -15,8 +15,8 @@ from jaxid.core import interrupt
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.core.wording import counted, duration
-from jaxid.diagnosis.explain import explain, make_plan
-from jaxid.experiment import IdentitySpec, load_data
+from jaxid.identity.explain import explain, make_plan
+from jaxid.identity.spec import IdentitySpec, load_data
 from jaxid.parsing import parse, spec_of
 
 

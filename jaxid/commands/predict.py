@@ -23,10 +23,10 @@ from jaxid.core.provenance import provenance
 from jaxid.core.statistics import sem_by_column
 from jaxid.core.wording import counted
 from jaxid.diagnosis.evidence import constant_targets
-from jaxid.diagnosis.prediction import method_of, moments_of, predict
-from jaxid.experiment import IdentitySpec, build_problem, build_runner
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner
 from jaxid.parsing import parse
 from jaxid.plot.prediction import draw_prediction
+from jaxid.prediction.predict import method_of, moments_of, predict
 from jaxid.report.prediction import print_prediction, print_verdict
 from jaxid.training.run import Runner
 
@@ -89,24 +89,23 @@ def measure(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The prediction, and what training did if it was asked for."""
     spec, problem, runner = subject.spec, subject.problem, subject.runner
-    method, _ = method_of(spec, problem)
+    method, _ = method_of(problem)
     moments = None
-    if options.share is not None and method != "modes":
+    if options.share is not None and (spec is None or method != "modes"):
         raise InputError(
             "--share is of one linear layer under sgd; add --output-activation linear "
             "--optimizer sgd, or leave it out"
         )
     if method == "modes":
-        assert spec is not None
-        moments = moments_of(problem, bias=spec.use_bias, reporter=reporter)
+        moments = moments_of(problem, reporter)
         if options.share is not None:
             limit = moments[1]
             if limit.value is None:
                 raise InputError(f"--share has no stable rate to share ({limit.method})")
             # With momentum the settled rate is the rate over 1 - momentum.
+            assert spec is not None and subject.dataset is not None
             rate = options.share * limit.value * (1 - spec.momentum)
             spec = dataclasses.replace(spec, learning_rate=rate)
-            assert subject.dataset is not None
             problem = build_problem(spec, subject.dataset)
             runner = build_runner(spec, problem)
     record: dict[str, Any] = {
@@ -122,7 +121,7 @@ def measure(
     try:
         with jax.default_matmul_precision(options.precision):
             record["prediction"], arrays = predict(
-                spec, problem, states, subject.seeds, options.loss, reporter, moments=moments
+                problem, states, subject.seeds, options.loss, reporter, moments=moments
             )
     except KeyboardInterrupt:
         record["interrupted"] = "predicting, before a seed was finished"

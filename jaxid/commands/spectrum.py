@@ -24,12 +24,12 @@ from jaxid.core.provenance import provenance
 from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
 from jaxid.curvature.survey import Effort
-from jaxid.diagnosis.along_training import LOOKS, SHARE, Following, follow_training, plan_following
-from jaxid.diagnosis.curvature import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.parsing import parse, spec_of
 from jaxid.plot.curvature import draw_curvature
 from jaxid.problem.problem import Problem
 from jaxid.report.curvature import print_curvature
+from jaxid.spectra.along_training import LOOKS, SHARE, Following, follow_training, plan_following
+from jaxid.spectra.point import EXACT_ORDER, Look, examine_point, predicted_seconds
 from jaxid.training.loop import one_seed
 
 MOST = 1_000_000
@@ -159,7 +159,6 @@ def measure(
                 data,
                 name,
                 look,
-                residual=subject.spec is not None and subject.spec.residual,
                 reporter=reporter,
             )
         except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from rich.console import Console
 from jaxid.core.errors import InputError
 from jaxid.core.manifest import digest, read_json, verify
 from jaxid.data.sources import Dataset
-from jaxid.experiment import IdentitySpec, build_problem, build_runner, check_memory, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, check_memory, load_data
 from jaxid.parsing import spec_of
 from jaxid.problem.loading import load_problem
 from jaxid.problem.problem import Problem

@@ -20,7 +20,7 @@ from jaxid.core.manifest import digest, hashes
 from jaxid.core.progress import terminal
 from jaxid.core.provenance import provenance
 from jaxid.core.wording import counted
-from jaxid.experiment import (
+from jaxid.identity.spec import (
     IdentitySpec,
     build_problem,
     build_runner,

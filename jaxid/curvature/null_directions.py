@@ -41,8 +41,7 @@ from jaxid.core.types import Array, Params
 from jaxid.curvature.last_layer.activation import derivative
 from jaxid.linalg.eigen import EPS
 from jaxid.nets.activations import activation
-from jaxid.nets.adapters import Model
-from jaxid.nets.mlp import layer_params
+from jaxid.nets.model import Model
 
 REASONS = (
     "dead_unit",
@@ -74,35 +73,33 @@ class Directions(NamedTuple):
     log10_permutations: float
 
 
-def null_directions(
-    model: Model, params: Params, inputs: Array, *, residual: bool = False
-) -> Directions:
-    """Build the directions of a network of the identity family.
+def null_directions(model: Model, params: Params, inputs: Array) -> Directions:
+    """Build the directions of a network of dense layers.
 
     Args:
-      model: with ``activations`` known (`jaxid.nets.mlp.identity_network`).
+      model: of dense layers that are known (`jaxid.nets.mlp.identity_network`).
       params: its parameters, any dtype, taken as float64.
       inputs: (n, d), what the network sees.
-      residual: whether it has skip connections, which no rescaling survives.
 
     Returns:
       Directions. Every one of them is built from the network's structure; that Gauss-Newton
       times it is 0 is for the caller (or a test) to see.
 
     Raises:
-      ValueError: for a model whose activations are not known.
+      ValueError: for a model whose layers are not known.
     """
-    if not model.activations:
-        raise ValueError("the model's activations are not known; give dense layers")
+    if not model.layers:
+        raise ValueError("the model's layers are not known; give dense layers")
     with float64():
         params, inputs = widened(params), jnp.asarray(inputs, jnp.float64)
         names = model.activations
-        layers = layer_params(params, len(names))
-        seen, sensitive, slopes = _layers(layers, names, inputs, residual)
+        layers = [layer.get(params) for layer in model.layers]
+        skips = [layer.skip for layer in model.layers]
+        seen, sensitive, slopes = _layers(layers, names, inputs, skips)
         found: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS[:6]}
 
         def add(reason: str, parts: dict[int, Dense]) -> None:
-            found[reason].append(_flat(params, parts))
+            found[reason].append(_flat(model, params, parts))
 
         for index, (kernel, bias) in enumerate(layers):
             bases = _unit_bases(seen[index], sensitive[index], bias is not None)
@@ -110,13 +107,14 @@ def null_directions(
                 add(reason, {index: _column(_host((kernel, bias)), unit, vector)})
         for index in range(len(layers) - 1):
             here, after = (_host(layer) for layer in layers[index : index + 2])
-            if not residual and names[index] in HOMOGENEOUS:
+            # What goes round the unit is not rescaled with it.
+            if not any(skips[index : index + 2]) and names[index] in HOMOGENEOUS:
                 for j in np.flatnonzero(sensitive[index].any(axis=0)):
                     add("rescaling", _rescaled(index, here, after, int(j)))
-            if residual and names[index + 1] != "linear":
+            if skips[index + 1] and names[index + 1] != "linear":
                 continue
             for k in np.flatnonzero(sensitive[index].any(axis=0)):
-                fed = after[0][k] + (np.eye(*after[0].shape)[k] if residual else 0.0)
+                fed = after[0][k] + (np.eye(*after[0].shape)[k] if skips[index + 1] else 0.0)
                 own = _ones(seen[index], here[1] is not None)
                 other = _ones(seen[index + 1], after[1] is not None)
                 both = np.concatenate([slopes[index][:, k, None] * own, -other], axis=1)
@@ -175,7 +173,10 @@ def _unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _layers(
-    layers: Sequence[tuple[Array, Array | None]], names: Sequence[str], x: Array, residual: bool
+    layers: Sequence[tuple[Array, Array | None]],
+    names: Sequence[str],
+    x: Array,
+    skips: Sequence[bool],
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """For each layer what its units see, (n, p); whether any output depends on each unit's
     pre-activation, (n, width) bool, by the slope of a random combination of outputs; and the
@@ -183,13 +184,13 @@ def _layers(
 
     def forward(moves: list[Array]) -> tuple[Array, tuple[list[Array], list[Array]]]:
         h, seen, before = x, [], []
-        for (kernel, bias), name, move in zip(layers, names, moves, strict=True):
+        for (kernel, bias), name, skip, move in zip(layers, names, skips, moves, strict=True):
             seen.append(h)
             z = h @ kernel + move
             z = z if bias is None else z + bias[None, :]
             before.append(z)
             after = activation(name)(z)
-            h = after + h if residual and after.shape == h.shape else after
+            h = after + h if skip else after
         return h, (seen, before)
 
     moves = [jnp.zeros((x.shape[0], kernel.shape[1])) for kernel, _ in layers]
@@ -282,11 +283,9 @@ def _rescaled(index: int, here: Dense, after: Dense, j: int) -> dict[int, Dense]
     return {index: _column(here, j, vector), index + 1: (outgoing, None)}
 
 
-def _flat(params: Params, parts: dict[int, Dense]) -> np.ndarray:
+def _flat(model: Model, params: Params, parts: dict[int, Dense]) -> np.ndarray:
     """A direction in raveled coordinates, from its layers' kernels and biases."""
     zeros: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape), params)
     for index, (kernel, bias) in parts.items():
-        zeros["layers"][index]["kernel"] = kernel
-        if bias is not None:
-            zeros["layers"][index]["bias"] = bias
+        zeros = model.layers[index].put(zeros, kernel, bias)
     return np.asarray(ravel_pytree(zeros)[0])

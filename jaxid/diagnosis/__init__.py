@@ -1,1 +1,1 @@
-"""Why a network did not learn: evidence, causes, budget, remedies, verdict."""
+"""What holds the loss up: facts measured on a trained Problem, and its loss budget."""

@@ -23,13 +23,14 @@ from jaxid.curvature.last_layer.nullspace import null_reasons
 from jaxid.curvature.last_layer.spectrum import HeadSpectrum, head_spectrum
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY
-from jaxid.diagnosis.cost import LANCZOS_BUDGET, lanczos_flops
 from jaxid.diagnosis.evidence import Evidence, seed_params
-from jaxid.linalg.lanczos import extremal_eigenvalues
+from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, extremal_eigenvalues
 from jaxid.training.run import History, Runner
 
 SHARE = 0.99
 """Share of the excess that the effective condition number accounts for."""
+LANCZOS_BUDGET = 1.5e13
+"""Floating-point operations that the whole network's Lanczos may take (minutes on 2 cores)."""
 LEFT = 0.01
 """A mode counts as learned when its excess has fallen to this share."""
 
@@ -53,6 +54,13 @@ class Spectra(NamedTuple):
     lambda_max: float | None
     null_dims: np.ndarray | None
     block: int
+
+
+def lanczos_flops(weights: float) -> float:
+    """The whole network's Lanczos, restarts and all, for each example. A Hessian-vector
+    product is the tangents' forward and backward pass, about 8 operations a weight; a
+    restart makes three quarters of a basis anew."""
+    return 8.0 * weights * LEAST_BASIS * (1 + 0.75 * RESTARTS)
 
 
 def measure(

@@ -12,8 +12,6 @@ the sum of the inputs.
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,15 +20,11 @@ import optax
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.statistics import sem
 from jaxid.core.types import Array, Estimate, Params
-from jaxid.diagnosis.prescriptions import Remedy
 from jaxid.problem.problem import Problem
 
 EXAMPLES = 2000
 """Training examples that R is taken over."""
 MOST_SEEDS = 3
-TOO_FAR = 3.0
-"""R from which a smaller rate is tried as a remedy of its own."""
-NAME = "rate of the data's size"
 
 
 def first_step(problem: Problem, seeds: list[int]) -> Estimate:
@@ -54,20 +48,6 @@ def first_step(problem: Problem, seeds: list[int]) -> Estimate:
     if not np.isfinite(found).all():
         return Estimate(None, None, False, method)
     return Estimate(float(found.mean()), sem(found), True, method)
-
-
-def rate_remedy(far: Estimate) -> Remedy | None:
-    """The rate divided by the power of ten next above R, where the first step goes too far."""
-    if far.value is None or far.value <= TOO_FAR:
-        return None
-    factor = 10.0 ** math.ceil(math.log10(far.value))
-    return Remedy(
-        NAME,
-        {"learning_rate": lambda s: float(f"{s.learning_rate / factor:.3g}")},
-        "rate too large",
-        note=f"the first step moves outputs {far.value:.2g} times the size of the targets; "
-        f"this rate is {factor:.0f} times smaller",
-    )
 
 
 def _ratio(problem: Problem, seed: int, x: Array, y: Array | None) -> Array:

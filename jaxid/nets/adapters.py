@@ -4,65 +4,15 @@ from __future__ import annotations
 
 import inspect as python_inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
 from jaxid.core.errors import InputError
-from jaxid.core.types import ApplyFn, Array, Key, Params
-
-
-class Inspection(NamedTuple):
-    """One forward pass with its insides showing.
-
-    Attributes:
-      outputs: (batch, m).
-      preactivations: one (batch, width) array per layer, input side first; the last is
-        the output layer's.
-      features: the last dense layer's input, (batch, p).
-      skip: what is added to the output after its activation, (batch, m), or None.
-    """
-
-    outputs: Array
-    preactivations: tuple[Array, ...]
-    features: Array
-    skip: Array | None
-
-
-class Head(NamedTuple):
-    """The last dense layer: outputs = activation(features @ kernel + bias) (+ skip).
-
-    Attributes:
-      get: params -> (kernel (p, m), bias (m,) or None).
-      put: (params, kernel, bias or None) -> params with that layer replaced.
-      activation: its name in `jaxid.nets.activations.ACTIVATIONS`.
-    """
-
-    get: Callable[[Params], tuple[Array, Array | None]]
-    put: Callable[[Params, Array, Array | None], Params]
-    activation: str
-
-
-class Model(NamedTuple):
-    """A network as pure functions.
-
-    Attributes:
-      init: (key, example inputs (batch, ...)) -> params.
-      apply: (params, inputs) -> outputs (batch, m).
-      inspect: (params, inputs) -> Inspection, where the insides are known.
-      head: the last dense layer, where there is one.
-      activations: each layer's activation name, where known (() otherwise).
-      draws: whether it keeps keys to draw random numbers from, as dropout does.
-    """
-
-    init: Callable[[Key, Array], Params]
-    apply: ApplyFn
-    inspect: Callable[[Params, Array], Inspection] | None = None
-    head: Head | None = None
-    activations: tuple[str, ...] = ()
-    draws: bool = False
+from jaxid.core.types import Array, Key, Params
+from jaxid.nets.model import Inspection, Model
 
 
 def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:

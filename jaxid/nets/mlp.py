@@ -13,8 +13,9 @@ from flax import nnx
 
 from jaxid.core.types import Array, Params
 from jaxid.nets.activations import activation
-from jaxid.nets.adapters import Head, Inspection, Model, from_nnx
+from jaxid.nets.adapters import from_nnx
 from jaxid.nets.init import initializer
+from jaxid.nets.model import Inspection, Layer, Model
 
 
 class Dense(nnx.Module):
@@ -96,7 +97,7 @@ def identity_network(
     use_bias: bool = True,
     residual: bool = False,
 ) -> Model:
-    """A member of the identity family as a Model with its head known.
+    """A member of the identity family as a Model with its layers known.
 
     Args:
       features: number of inputs, and of outputs.
@@ -110,11 +111,13 @@ def identity_network(
       (5, 3)
     """
 
+    width = features if width is None else width
+
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         return Mlp(
             features,
             features,
-            width=features if width is None else width,
+            width=width,
             depth=depth,
             activation=activation,
             output_activation=output_activation,
@@ -124,22 +127,29 @@ def identity_network(
             rngs=rngs,
         )
 
-    names = (*[activation] * (depth - 1), output_activation)
-    return from_nnx(factory)._replace(head=_head(depth - 1, output_activation), activations=names)
+    sizes = [features, *[width] * (depth - 1), features]
+    names = [*[activation] * (depth - 1), output_activation]
+    layers = tuple(
+        _layer(index, pair, name, use_bias, residual and pair[0] == pair[1], init)
+        for index, (pair, name) in enumerate(zip(pairwise(sizes), names, strict=True))
+    )
+    return from_nnx(factory)._replace(layers=layers)
 
 
-def _head(last: int, name: str) -> Head:
+def _layer(
+    index: int, sizes: tuple[int, int], name: str, bias: bool, skip: bool, init: str
+) -> Layer:
     def get(params: Params) -> tuple[Array, Array | None]:
-        layer = params["layers"][last]
+        layer = params["layers"][index]
         return layer["kernel"], layer.get("bias")
 
     def put(params: Params, kernel: Array, bias: Array | None) -> Params:
-        layer = dict(params["layers"][last], kernel=kernel)
+        layer = dict(params["layers"][index], kernel=kernel)
         if bias is not None:
             layer["bias"] = bias
-        return {**params, "layers": {**params["layers"], last: layer}}
+        return {**params, "layers": {**params["layers"], index: layer}}
 
-    return Head(get, put, name)
+    return Layer(*sizes, name, bias, skip, init, get, put)
 
 
 def layer_params(params: Params, depth: int) -> list[tuple[Array, Array | None]]:

@@ -19,7 +19,8 @@ import optax
 from jaxid.core.blame import line_in_users_file
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array, LossFn, Params
-from jaxid.nets.adapters import Model, as_model
+from jaxid.nets.adapters import as_model
+from jaxid.nets.model import Model
 
 
 class AffineMap(Protocol):

@@ -27,8 +27,9 @@ from benchmark import run, say
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.curvature.last_layer.spectrum import head_spectrum
-from jaxid.experiment import DataName, IdentitySpec, build_problem, load_data
+from jaxid.identity.spec import DataName, IdentitySpec, build_problem, load_data
 from jaxid.linalg.parallel import cores
+from jaxid.nets.mlp import layer_params
 from jaxid.training.run import Runner
 
 KIB = 1 if sys.platform == "darwin" else 1024
@@ -60,7 +61,9 @@ def measure(options: Options) -> dict[str, Any]:
     spec = IdentitySpec(data=options.data, mnist_dir=options.mnist_dir, seeds=1)
     dataset = load_data(spec, say)
     params = Runner(build_problem(spec.resolved(dataset), dataset)).init([0]).params
-    kernel, bias = (np.asarray(params["layers"][0][name][0]) for name in ("kernel", "bias"))
+    ((kernels, biases),) = layer_params(params, 1)
+    assert biases is not None
+    kernel, bias = np.asarray(kernels[0]), np.asarray(biases[0])
     some = slice(options.outputs)
     before, seconds = peak(), []
     for _ in range(options.repeats):

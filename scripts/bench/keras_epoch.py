@@ -38,7 +38,7 @@ from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.core.provenance import provenance
 from jaxid.data.sources import load
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.identity.spec import IdentitySpec, build_problem
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import Anneal
 from jaxid.training.run import Runner

@@ -76,9 +76,7 @@ def test_every_direction_is_null_and_the_counts_add_up(name):
     problem, params, x = setting(**SETTINGS[name])
     matrix = gauss_newton(problem, params, x)
     with float64():
-        found = null_directions(
-            problem.net, params, x, residual=SETTINGS[name].get("residual", False)
-        )
+        found = null_directions(problem.net, params, x)
     top = np.linalg.eigvalsh(matrix)[-1]
     for rows in found.by_reason.values():
         for row in rows:
@@ -138,4 +136,4 @@ def test_few_examples_bound_the_rank():
 def test_a_model_whose_layers_are_unknown_is_refused():
     problem, params, x = setting()
     with pytest.raises(ValueError, match="dense layers"):
-        null_directions(problem.net._replace(activations=()), params, x)
+        null_directions(problem.net._replace(layers=()), params, x)

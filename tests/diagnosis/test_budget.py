@@ -10,8 +10,8 @@ import pytest
 from jaxid.data.gaussian import GaussianSpec, sample
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.budget import build_budget, measure_gaps
-from jaxid.diagnosis.representation import representability
-from jaxid.experiment import IdentitySpec
+from jaxid.identity.representation import representability
+from jaxid.identity.spec import IdentitySpec
 
 CAUSES = ["representation", "locked", "slow_modes", "optimizer_noise"]
 

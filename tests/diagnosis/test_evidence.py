@@ -12,7 +12,7 @@ from jaxid.core.progress import SILENT
 from jaxid.core.types import Estimate
 from jaxid.curvature.last_layer.head import HeadData, examine_head, head_data
 from jaxid.diagnosis.evidence import constant_targets, seed_params
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.identity.spec import IdentitySpec, build_problem
 from jaxid.nets.activations import ACTIVATIONS
 
 NONE = Estimate(None, None, False, "not asked for")

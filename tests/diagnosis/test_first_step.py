@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jaxid.core.types import Estimate
-from jaxid.diagnosis.first_step import EXAMPLES, TOO_FAR, first_step, rate_remedy
-from jaxid.experiment import IdentitySpec, build_problem
+from jaxid.diagnosis.first_step import EXAMPLES, first_step
+from jaxid.identity.prescriptions import TOO_FAR, rate_remedy
+from jaxid.identity.spec import IdentitySpec, build_problem
 
 
 @pytest.mark.parametrize("rate, rho", [(1e-3, 0.9), (0.1, 0.5)])

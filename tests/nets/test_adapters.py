@@ -9,8 +9,9 @@ import pytest
 from flax import linen, nnx
 
 from jaxid.core.errors import InputError
-from jaxid.nets.adapters import Model, as_model
+from jaxid.nets.adapters import as_model
 from jaxid.nets.mlp import Mlp
+from jaxid.nets.model import Model
 
 KEY = jax.random.key(3)
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)

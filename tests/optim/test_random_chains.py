@@ -11,7 +11,7 @@ from flax import nnx
 from optim.random_chains import chain
 
 from jaxid.core.progress import SILENT
-from jaxid.diagnosis.prediction import predict
+from jaxid.prediction.predict import predict
 from jaxid.problem.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.training.layout import choose_layout
@@ -78,7 +78,7 @@ def judged(seed):
     problem = drawn(seed)
     runner = Runner(problem, choose_layout("auto", 1), "highest")
     states = runner.init([seed])
-    record, _ = predict(None, problem, states, [seed], (), SILENT)
+    record, _ = predict(problem, states, [seed], (), SILENT)
     params = jax.tree.map(lambda leaf: leaf[0], states.params)
     steps = problem.epochs * problem.steps_per_epoch
     theory = measured_chain(problem.optimizer, params, steps).chain is not None

@@ -11,8 +11,8 @@ import pytest
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64, widened
 from jaxid.core.types import Estimate
-from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
+from jaxid.nets.model import Model
 from jaxid.problem.problem import LOSSES, Problem
 from jaxid.theory import jacobian
 from jaxid.theory.chains import measured_chain

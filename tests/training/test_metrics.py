@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from jaxid.data.scaling import fit
-from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
+from jaxid.nets.model import Model
 from jaxid.problem.problem import Problem
 from jaxid.training.metrics import MAPE_FLOOR, make_evaluate, residual_shift
 

@@ -12,8 +12,8 @@ import optax
 import pytest
 
 from jaxid.core.random import role_key, seed_key
-from jaxid.nets.adapters import Model
 from jaxid.nets.mlp import identity_network
+from jaxid.nets.model import Model
 from jaxid.optim.by_name import make_optimizer
 from jaxid.problem.problem import Problem
 from jaxid.training.metrics import make_evaluate

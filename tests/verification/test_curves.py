@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from verification.programs import LONG, ROOMY, numbers, of_program, program, table
-from expressivity.test_tables import intervals, violation
+from verification.test_tables import intervals, violation
 
 from jaxid.core.precision import float64
 from jaxid.tracing.graph import Instruction, Table
