@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxid.cli import main
+from jaxid.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,6 +32,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from jaxid.cli.parsing import parse
 from jaxid.core.ending import exit_code
 from jaxid.core.errors import InputError
 from jaxid.core.folder import replacing
@@ -39,7 +40,6 @@ from jaxid.core.progress import Reporter, terminal
 from jaxid.core.provenance import provenance, without_folders
 from jaxid.core.statistics import t_interval
 from jaxid.data.scaling import fit
-from jaxid.parsing import parse
 
 Record: TypeAlias = dict[str, Any]
 

@@ -21,9 +21,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("spectra", "prediction", "certification"),
     ("diagnosis",),
     ("identity",),
-    ("plot", "report"),
-    ("api", "parsing"),
-    ("commands", ""),  # "" is jaxid/__init__.py, which shows the api to the outside
+    ("plot",),
+    ("report",),
+    ("presentation",),
+    ("",),  # jaxid/__init__.py, which shows the public names
     ("cli",),
     ("__main__",),
 )

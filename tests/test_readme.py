@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxid.commands.explain import ExplainOptions
-from jaxid.parsing import parse
+from jaxid.cli.explain import ExplainOptions
+from jaxid.cli.parsing import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

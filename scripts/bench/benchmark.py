@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from jaxid.cli.parsing import parse
 from jaxid.core.ending import exit_code
-from jaxid.parsing import parse
 
 
 class Options(Protocol):

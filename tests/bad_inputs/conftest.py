@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jaxid import cli
+from jaxid.cli import main as cli
 from jaxid.data import network
 
 HEAD = """\

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxid import cli
-from jaxid.api import Diagnosis
+from jaxid.cli import main as cli
 from jaxid.core import manifest
 from jaxid.core.errors import InputError
 from jaxid.core.folder import claimed
 from jaxid.data import idx
+from jaxid.presentation import Diagnosis
 
 MADE = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "2",
         "--seeds", "2"]  # fmt: skip

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jaxid import cli
+from jaxid.cli import main as cli
 
 MADE = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "1",
         "--seeds", "1"]  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from jaxid import Problem
-from jaxid.commands.predict import trained
+from jaxid.cli.predict import trained
 from jaxid.core.progress import SILENT
 from jaxid.identity.foreseen import foreseen
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from jaxid import report
-from jaxid.api import Diagnosis
+from jaxid.presentation import Diagnosis
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

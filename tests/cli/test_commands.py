@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import jaxid
-from jaxid import cli
-from jaxid.commands import certify as certify_command
-from jaxid.commands import data as data_command
-from jaxid.commands import explain as explain_command
-from jaxid.commands import predict as predict_command
-from jaxid.commands import spectrum as spectrum_command
-from jaxid.commands import train as train_command
+from jaxid.cli import certify as certify_command
+from jaxid.cli import data as data_command
+from jaxid.cli import explain as explain_command
+from jaxid.cli import main as cli
+from jaxid.cli import predict as predict_command
+from jaxid.cli import spectrum as spectrum_command
+from jaxid.cli import train as train_command
 from jaxid.core import lock
 from jaxid.data import idx, mnist, network
 from jaxid.identity import explain as explaining

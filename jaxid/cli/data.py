@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from jaxid.cli.parsing import parse
 from jaxid.data.sources import describe, how_to_bring_mnist, load
-from jaxid.parsing import parse
 
 
 @dataclass(frozen=True)

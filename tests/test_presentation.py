@@ -12,8 +12,8 @@ import pytest
 from rich import console
 from rich.console import Console
 
-from jaxid.api import Diagnosis
 from jaxid.core.errors import InputError
+from jaxid.presentation import Diagnosis
 
 SAMPLE = runpy.run_path(str(Path(__file__).resolve().with_name("sample.py")))
 

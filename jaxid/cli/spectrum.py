@@ -15,8 +15,9 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from jaxid.commands.output import claimed_out, finish, named_first
-from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid.cli.parsing import parse, spec_of
+from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
@@ -24,7 +25,6 @@ from jaxid.core.provenance import provenance
 from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
 from jaxid.curvature.survey import Effort
-from jaxid.parsing import parse, spec_of
 from jaxid.plot.curvature import draw_curvature
 from jaxid.problem.problem import Problem
 from jaxid.report.curvature import print_curvature

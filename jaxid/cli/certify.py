@@ -21,15 +21,15 @@ from jaxid.certification.certify import (
     predicted_seconds,
 )
 from jaxid.certification.regions import Effort, regions
-from jaxid.commands.output import claimed_out, finish, named_first
-from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid.cli.parsing import parse, spec_of
+from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
 from jaxid.core.provenance import provenance
 from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
 from jaxid.identity.family_verdict import family_record
-from jaxid.parsing import parse, spec_of
 from jaxid.plot.certificate import draw_certificate
 from jaxid.problem.loading import load_function
 from jaxid.report.certificate import print_certificate

@@ -15,8 +15,9 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from jaxid.commands.output import claimed_out, finish, named_first
-from jaxid.commands.subject import Subject, SubjectOptions, load_subject
+from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid.cli.parsing import parse
+from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
 from jaxid.core.provenance import provenance
@@ -24,7 +25,6 @@ from jaxid.core.statistics import sem_by_column
 from jaxid.core.wording import counted
 from jaxid.diagnosis.evidence import constant_targets
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner
-from jaxid.parsing import parse
 from jaxid.plot.prediction import draw_prediction
 from jaxid.prediction.predict import method_of, moments_of, predict
 from jaxid.report.prediction import print_prediction, print_verdict

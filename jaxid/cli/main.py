@@ -45,17 +45,17 @@ def _command(args: Sequence[str]) -> Callable[[Sequence[str]], int]:
         raise InputError(f"no command; use {COMMANDS} (jaxid --help)")
     # Imported here so that --help and a wrong command answer at once.
     if args[0] == "explain":
-        from jaxid.commands.explain import run
+        from jaxid.cli.explain import run
     elif args[0] == "spectrum":
-        from jaxid.commands.spectrum import run
+        from jaxid.cli.spectrum import run
     elif args[0] == "predict":
-        from jaxid.commands.predict import run
+        from jaxid.cli.predict import run
     elif args[0] == "certify":
-        from jaxid.commands.certify import run
+        from jaxid.cli.certify import run
     elif args[0] == "train":
-        from jaxid.commands.train import run
+        from jaxid.cli.train import run
     elif args[0] == "data":
-        from jaxid.commands.data import run
+        from jaxid.cli.data import run
     else:
         raise InputError(f"no command {args[0]!r}; use {COMMANDS} (jaxid --help)")
     # Importing takes seconds.

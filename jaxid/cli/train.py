@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.commands.output import claimed_out
+from jaxid.cli.output import claimed_out
+from jaxid.cli.parsing import parse, spec_of
 from jaxid.core import interrupt
 from jaxid.core.folder import Folder
 from jaxid.core.manifest import digest, hashes
@@ -27,7 +28,6 @@ from jaxid.identity.spec import (
     check_memory,
     load_data,
 )
-from jaxid.parsing import parse, spec_of
 from jaxid.training.checkpoint import FOLDER, RUN, save_state
 from jaxid.training.run import History
 

@@ -8,9 +8,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
+from jaxid.cli.parsing import parse, spec_of
 from jaxid.core.errors import InputError
 from jaxid.identity.spec import GAUSSIAN, IdentitySpec
-from jaxid.parsing import parse, spec_of
 
 FIELDS = {field.name: field.default for field in dataclasses.fields(IdentitySpec)}
 HINTS = get_type_hints(IdentitySpec)

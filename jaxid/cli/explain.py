@@ -9,15 +9,15 @@ from typing import Literal
 
 from rich.console import Console
 
-from jaxid.api import Diagnosis
-from jaxid.commands.output import claimed_out
+from jaxid.cli.output import claimed_out
+from jaxid.cli.parsing import parse, spec_of
 from jaxid.core import interrupt
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.core.wording import counted, duration
 from jaxid.identity.explain import explain, make_plan
 from jaxid.identity.spec import IdentitySpec, load_data
-from jaxid.parsing import parse, spec_of
+from jaxid.presentation import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 
+from jaxid.cli.parsing import spec_of
 from jaxid.core.errors import InputError
 from jaxid.core.manifest import digest, read_json, verify
 from jaxid.data.sources import Dataset
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, check_memory, load_data
-from jaxid.parsing import spec_of
 from jaxid.problem.loading import load_problem
 from jaxid.problem.problem import Problem
 from jaxid.training.checkpoint import FOLDER, RUN, load_state
