@@ -47,7 +47,10 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         return module(inputs)
 
     inspect = None
-    if hasattr(template, "inspect"):
+    # A subclass may compute something else than what it inherits says of it.
+    facts: Any = template
+    known = "dense_layers" in vars(type(template))
+    if known:
 
         def inspect(params: Params, inputs: Array) -> Inspection:
             module: Any = rebuild(params)
@@ -57,8 +60,7 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         init,
         apply,
         inspect,
-        getattr(template, "head", None),
-        tuple(getattr(template, "activation_names", ())),
+        facts.dense_layers() if known else (),
         any(isinstance(leaf, nnx.RngState) for _, leaf in nnx.to_flat_state(abstract_rest)),
     )
 

@@ -7,6 +7,7 @@ the widths agree. The question's network is depth 1 or 4, width 784, ReLU everyw
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -66,7 +67,9 @@ class Mlp(nnx.Module):
             [Dense(a, b, init=init, use_bias=use_bias, rngs=rngs) for a, b in pairwise(sizes)]
         )
         self.activation_names = (*[activation] * (depth - 1), output_activation)
-        self.residual = residual
+        self.sizes = tuple(sizes)
+        self.skips = tuple(residual and a == b for a, b in pairwise(sizes))
+        self.init = init
 
     def __call__(self, x: Array) -> Array:
         """The outputs alone, (batch, m)."""
@@ -76,14 +79,23 @@ class Mlp(nnx.Module):
         """The forward pass with pre-activations, last-layer features and skip."""
         preactivations: list[Array] = []
         features, skip, h = x, None, x
-        for layer, name in zip(self.layers, self.activation_names, strict=True):
+        for layer, name, skips in zip(self.layers, self.activation_names, self.skips, strict=True):
             features = h
             z = layer(h)
             preactivations.append(z)
             h = activation(name)(z)
-            skip = features if self.residual and features.shape == h.shape else None
+            skip = features if skips else None
             h = h if skip is None else h + skip
         return Inspection(h, tuple(preactivations), features, skip)
+
+    def dense_layers(self) -> tuple[Layer, ...]:
+        """What a `jaxid.nets.model.Model` knows of its layers."""
+        facts = zip(pairwise(self.sizes), self.activation_names, self.skips, strict=True)
+        bias = self.layers[0].bias is not None
+        return tuple(
+            _layer(index, sizes, name, bias, skip, self.init)
+            for index, (sizes, name, skip) in enumerate(facts)
+        )
 
 
 def identity_network(
@@ -110,7 +122,6 @@ def identity_network(
       >>> model.apply(params, jnp.ones((5, 3))).shape
       (5, 3)
     """
-
     width = features if width is None else width
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
@@ -127,13 +138,7 @@ def identity_network(
             rngs=rngs,
         )
 
-    sizes = [features, *[width] * (depth - 1), features]
-    names = [*[activation] * (depth - 1), output_activation]
-    layers = tuple(
-        _layer(index, pair, name, use_bias, residual and pair[0] == pair[1], init)
-        for index, (pair, name) in enumerate(zip(pairwise(sizes), names, strict=True))
-    )
-    return from_nnx(factory)._replace(layers=layers)
+    return from_nnx(factory)
 
 
 def _layer(
@@ -143,7 +148,7 @@ def _layer(
         layer = params["layers"][index]
         return layer["kernel"], layer.get("bias")
 
-    def put(params: Params, kernel: Array, bias: Array | None) -> Params:
+    def put(params: Params, kernel: Any, bias: Any) -> Params:
         layer = dict(params["layers"][index], kernel=kernel)
         if bias is not None:
             layer["bias"] = bias

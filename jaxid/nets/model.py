@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxid.core.types import ApplyFn, Array, Key, Params
 
@@ -45,7 +45,7 @@ class Layer(NamedTuple):
     skip: bool
     initializer: str
     get: Callable[[Params], tuple[Array, Array | None]]
-    put: Callable[[Params, Array, Array | None], Params]
+    put: Callable[[Params, Any, Any], Params]
 
 
 class Model(NamedTuple):

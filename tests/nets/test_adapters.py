@@ -114,6 +114,18 @@ def test_a_module_that_can_be_inspected_keeps_that():
     params = model.init(KEY, X)
     assert model.activations == ("relu", "relu")
     assert np.array_equal(model.inspect(params, X).outputs, model.apply(params, X))
+
+
+class Doubled(Mlp):
+    """What it inherits says nothing of what it computes."""
+
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+def test_a_subclass_has_no_layers_that_are_known():
+    model = as_model(lambda rngs: Doubled(3, 3, width=4, depth=2, rngs=rngs))
+    assert model.layers == () and model.inspect is None and model.head is None
     assert as_model(linen.Dense(2)).inspect is None
 
 
