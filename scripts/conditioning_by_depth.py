@@ -168,7 +168,7 @@ def predicted(spec: IdentitySpec, params: Params, train: np.ndarray) -> common.R
         shown, made = kappa(factor.shown, 0), kappa(factor.made, 0)
         parts = {"shown": shown["value"], "made": made["value"]}
         resolved = shown["resolved"] and made["resolved"]
-        value, error, top = *factor.kappa[:2], factor.lambda_max.value
+        value, error, top = factor.kappa.value, factor.kappa.error, factor.lambda_max.value
         assert value is not None and top is not None
         products.append({"value": value, "error": error, "resolved": resolved} | parts)
         tops, leasts = tops + top, leasts + top / value

@@ -1,9 +1,11 @@
-"""Protocols and small records that every floor shares."""
+"""Types that every layer shares."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import jax
 
@@ -20,7 +22,8 @@ MatVec: TypeAlias = Callable[[Params, Params], Params]
 """(params, v) -> A(params) v. Parameters are explicit so that one trace serves all seeds."""
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True)
+class Estimate:
     """A number that says how far it can be trusted.
 
     Attributes:
@@ -35,3 +38,7 @@ class Estimate(NamedTuple):
     error: float | None
     converged: bool
     method: str
+
+    def _asdict(self) -> dict[str, Any]:
+        """For records that are no types yet."""
+        return dataclasses.asdict(self)

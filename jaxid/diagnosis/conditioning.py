@@ -8,6 +8,7 @@ least eigenvalue of the whole network's Hessian comes from Lanczos, on as many e
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -257,6 +258,6 @@ def _whole_network(
         task.advance(1)
     note = f"; whole network, the first {n:,} of {problem.examples:,} training examples"
     return (
-        found.smallest._replace(method=found.smallest.method + note),
-        found.largest._replace(method=found.largest.method + note),
+        dataclasses.replace(found.smallest, method=found.smallest.method + note),
+        dataclasses.replace(found.largest, method=found.largest.method + note),
     )

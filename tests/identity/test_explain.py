@@ -15,13 +15,14 @@ import pytest
 from jaxid import report
 from jaxid.core import interrupt
 from jaxid.core.errors import InputError
+from jaxid.core.io import as_json
 from jaxid.core.random import role_key, seed_key
 from jaxid.identity import explain as explaining
 from jaxid.identity import trials
 from jaxid.identity.explain import explain, make_plan
 from jaxid.identity.prescriptions import SINGLES, controls
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
-from jaxid.report.json_file import as_json, load_json, write_json
+from jaxid.report.json_file import load_json, write_json
 from jaxid.training.run import Runner
 
 GAUSSIAN = IdentitySpec(data="gaussian", features=6, examples=200, epochs=3, seeds=2)

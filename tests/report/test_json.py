@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxid.core.io import as_json
 from jaxid.report import load_json, write_json
-from jaxid.report.json_file import as_json
 
 
 def strict(folder: Path) -> dict:
