@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
-    from jaxid.presentation import Diagnosis as Diagnosis
+    from jaxid.presentation.diagnosis import Diagnosis as Diagnosis
     from jaxid.problem.problem import Problem as Problem
     from jaxid.training.loop import make_train as make_train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Diagnosis": "jaxid.presentation",
+    "Diagnosis": "jaxid.presentation.diagnosis",
     "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",

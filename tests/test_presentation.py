@@ -13,7 +13,7 @@ from rich import console
 from rich.console import Console
 
 from jaxid.core.errors import InputError
-from jaxid.presentation import Diagnosis
+from jaxid.presentation.diagnosis import Diagnosis
 
 SAMPLE = runpy.run_path(str(Path(__file__).resolve().with_name("sample.py")))
 

@@ -17,7 +17,7 @@ from jaxid.core.progress import terminal
 from jaxid.core.wording import counted, duration
 from jaxid.identity.explain import explain, make_plan
 from jaxid.identity.spec import IdentitySpec, load_data
-from jaxid.presentation import Diagnosis
+from jaxid.presentation.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jaxid.core import manifest
 from jaxid.core.errors import InputError
 from jaxid.core.folder import claimed
 from jaxid.data import idx
-from jaxid.presentation import Diagnosis
+from jaxid.presentation.diagnosis import Diagnosis
 
 MADE = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "2",
         "--seeds", "2"]  # fmt: skip

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from jaxid import report
-from jaxid.presentation import Diagnosis
+from jaxid.presentation.diagnosis import Diagnosis
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

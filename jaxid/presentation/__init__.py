@@ -1,0 +1,1 @@
+"""How results print, draw, save and show themselves; importing it tells them."""
