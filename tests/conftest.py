@@ -29,7 +29,7 @@ from jaxid.data import idx
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-pytest_plugins = ["fixtures"]
+pytest_plugins = ["trained"]
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_raw_pixels_stay_integers_where_they_are_the_features(small):
 
 def test_a_model_whose_head_is_unknown_is_refused(small):
     problem = build_problem(IdentitySpec(), small)
-    net = problem.net._replace(head=None)
+    net = problem.net._replace(layers=())
     with pytest.raises(ValueError, match="not known"):
         head_data(type(problem)(net, problem.train, problem.optimizer), None)
 
