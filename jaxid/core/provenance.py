@@ -17,7 +17,7 @@ import psutil
 def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
     """Where a result comes from: git hash, command line, versions, device, time."""
     device = jax.devices()[0]
-    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
+    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
         "git": _git_hash(),
         "argv": [Path(sys.argv[0]).name, *without_folders(sys.argv[1:])],

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from functools import partial
 
 import numpy as np
@@ -248,28 +247,27 @@ def test_the_probe_gives_up_on_a_server_that_says_nothing(tiny, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(idx, "URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        start = time.monotonic()
+        # Did it not give up, this would not end.
         assert not REACHABLE(seconds=0.5)
-        assert time.monotonic() - start < 2
 
 
 def test_the_probe_gives_up_on_name_resolution_that_hangs(tiny, monkeypatch):
-    released = threading.Event()
+    released, answered = threading.Event(), threading.Event()
 
     def hanging(*args, **kwargs):
-        released.wait(20)
+        released.wait(60)
+        answered.set()
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    start = time.monotonic()
     try:
         assert not REACHABLE(seconds=0.5)
-        assert time.monotonic() - start < 2
+        assert not answered.is_set()
     finally:
         released.set()
 
 
-def test_a_real_process_without_route_is_told_within_ten_seconds(tmp_path):
+def test_a_real_process_without_route_is_told(tmp_path):
     # 203.0.113.0/24 is reserved for documentation: packets to this proxy go nowhere.
     code = (
         "from jaxid.data import sources\n"
@@ -283,11 +281,11 @@ def test_a_real_process_without_route_is_told_within_ten_seconds(tmp_path):
         "JAXID_DATA_DIR": str(tmp_path / "home"),
         "HTTPS_PROXY": "http://203.0.113.1:9",
     }
-    start = time.monotonic()
+    # The system's own patience with such a route is two minutes.
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert time.monotonic() - start < 10
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True,
+        timeout=100,
+    )  # fmt: skip
     assert all(name in done.stdout for name in NAMES) and done.stderr == ""
     assert str(tmp_path / "home") in done.stdout and not (tmp_path / "home").exists()
 
