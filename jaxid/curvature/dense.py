@@ -6,7 +6,6 @@ takes all of them at once and so needs room for as many passes as there are para
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,6 @@ from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64, widened
 from jaxid.core.types import Array, Params
-from jaxid.curvature.parts import layer_names, own_part
 from jaxid.curvature.products import MEMORY, WORK, CurvatureProduct
 from jaxid.linalg.eigen import EPS
 
@@ -73,22 +71,6 @@ def dense_matrix(
         together = max(1, min(64, limit // max(1, WORK * each * fitted.chunk)))
         columns = np.asarray(_columns(fitted, together, params, data))
     return 0.5 * (columns + columns.T)
-
-
-def layer_blocks(
-    product: CurvatureProduct, params: Params, data: Any, *, limit: int = MEMORY
-) -> dict[str, np.ndarray]:
-    """The diagonal block of every layer, by the layer's name; arguments as in `dense_matrix`.
-
-    Raises:
-      InputError: if the largest block does not fit.
-    """
-    parts = {name: own_part(params, name) for name in layer_names(params)}
-    check_dense(max(trees.size(part.take(params)) for part in parts.values()), limit)
-    return {
-        name: dense_matrix(dataclasses.replace(product, part=part), params, data, limit=limit)
-        for name, part in parts.items()
-    }
 
 
 def rounding(matrix: np.ndarray, examples: int) -> float:

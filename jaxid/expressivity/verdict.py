@@ -16,7 +16,7 @@ import numpy as np
 from jaxid.core.types import Estimate
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import Impossible, least_error
-from jaxid.expressivity.witness import CENTRES, Witness, witness
+from jaxid.expressivity.witness import Witness, witness
 from jaxid.verification.attack import worst_found
 from jaxid.verification.bounds import output_bounds
 from jaxid.verification.intervals import Interval
@@ -26,8 +26,6 @@ Kind: TypeAlias = Literal["exact", "impossible", "bounded", "unknown"]
 ROUNDING = 1e-9
 """A witness's error over the largest target below which it counts as rounding: its weights are
 stored in float64."""
-APPROACHED = frozenset(CENTRES)
-"""Smooth activations, with which the error can be made as small as one likes."""
 
 
 class Verdict(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxid.core import interrupt
 from jaxid.core.types import Array
-from jaxid.linalg.rows import CHUNK, Rows, prepare_rows
+from jaxid.linalg.rows import CHUNK, Rows
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -68,25 +68,6 @@ def reduced_gram(
         below = _scaled(_masked(rows, ~upper, None), low)
         return _plus(below, _scaled(_masked(rows, upper, None), high))
     return _weighted(rows, weights.astype(np.float64))
-
-
-def weighted_gram(
-    x: np.ndarray | Rows, weights: np.ndarray | None = None, *, ones: bool = False
-) -> np.ndarray:
-    """G = sum_i s_i x~_i x~_i^T, (q, q) float64 on the host.
-
-    Args:
-      x: (n, p) of any real dtype, or `Rows` when many Gram matrices are wanted.
-      weights: (n,) s; 1 if None.
-      ones: whether x~ = [x, 1]; for `Rows` it was decided there.
-
-    Example:
-      >>> weighted_gram(np.array([[1, 2], [3, 4]], np.uint8), np.array([True, False]))
-      array([[1., 2.],
-             [2., 4.]])
-    """
-    rows = x if isinstance(x, Rows) else prepare_rows(x, ones=ones)
-    return rows.expand(reduced_gram(rows, weights).matrix)
 
 
 def changed_gram(rows: Rows, gram: Gram, before: np.ndarray, after: np.ndarray) -> Gram:

@@ -1,4 +1,4 @@
-"""Symmetric operators made from others: shifted, scaled, deflated.
+"""Symmetric operators made from others: scaled, deflated.
 
 An operator is called with (operand, v), operand being what it depends on, so that one trace
 serves all operands. Many have work that does not depend on v, a forward pass say. Those have
@@ -60,23 +60,6 @@ def _prepared(matvec: MatVec, operand: Any) -> Product:
 
 
 @dataclass(frozen=True)
-class Shifted:
-    """((operand, sigma), v) -> A v + sigma v."""
-
-    inner: MatVec
-
-    def prepare(self, operand: tuple[Any, Array | float]) -> Product:
-        """v -> A v + sigma v."""
-        inner, sigma = operand
-        return bound(_shifted, prepare(self.inner, inner), sigma)
-
-    def __call__(self, operand: tuple[Any, Array | float], v: Params) -> Params:
-        """One product."""
-        inner, sigma = operand
-        return _shifted(bound(self.inner, inner), sigma, v)
-
-
-@dataclass(frozen=True)
 class Scaled:
     """((operand, d), v) -> D^(1/2) A D^(1/2) v, d >= 0 in the structure of v.
 
@@ -117,10 +100,6 @@ class Deflated:
         """One product."""
         inner, rows = operand
         return _deflated(bound(self.inner, inner), rows, v)
-
-
-def _shifted(product: Product, sigma: Array | float, v: Params) -> Params:
-    return trees.add_scaled(product(v), sigma, v)
 
 
 def _scaled(product: Product, root: Params, v: Params) -> Params:

@@ -27,7 +27,7 @@ import optax
 
 from jaxid.core import interrupt
 from jaxid.core.types import Params
-from jaxid.optim.forms import ANY, Form, Kind, Outside, Reason, Source, fixed, leaf, opaque
+from jaxid.optim.forms import ANY, Form, Outside, Reason, Source, fixed, leaf, opaque
 from jaxid.optim.walk import walk
 
 SQUARED = 2
@@ -75,7 +75,6 @@ def _like(x: Any) -> jax.ShapeDtypeStruct:
     return _shaped(tuple(np.shape(x)), dtype)
 
 
-GIVEN: tuple[Kind, ...] = ("gradient", "parameter")
 StateKind: TypeAlias = Literal["fixed", "outside", "linear", "accumulator"]
 ORDER: tuple[StateKind, ...] = ("fixed", "outside", "linear", "accumulator")
 

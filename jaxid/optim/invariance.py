@@ -20,7 +20,10 @@ output's alone, "inputs" and "loss" of none. "inputs" holds for each feature wit
 rates then by columns of the first kernel. A sum over m outputs in place of the mean is "loss" with
 c = m. Where p is not 0 initial values must be multiplied too; biases start at 0 as a rule.
 
-Without an exact equivalent, whatever the rates: see `WITHOUT`.
+Without an exact equivalent, whatever the rates: a shift of the inputs (the bias' gradient enters
+the kernel's); a sum over a batch's examples where the last batch is smaller (the factor changes
+within an epoch); inputs or targets rescaled with initial values left as they were, unless these
+were 0; anything with weight decay or clipping (the update is not homogeneous in the gradient).
 """
 
 from __future__ import annotations
@@ -32,17 +35,6 @@ import optax
 from jaxid.core.errors import InputError
 from jaxid.core.types import Estimate
 from jaxid.optim.first_steps import LARGE, degree, half_step
-
-WITHOUT: dict[str, str] = {
-    "a shift of the inputs": "the bias' gradient enters the kernel's, and steps of the one undo "
-    "or double those of the other",
-    "a sum over a batch's examples where the last batch is smaller": "the factor is the batch's "
-    "size and changes within an epoch; with equal batches it is 'loss'",
-    "inputs or targets rescaled, initial values left as they were": "the run starts at another "
-    "function of the rescaled problem, unless they were 0",
-    "any with weight decay or clipping": "the update is not homogeneous in the gradient",
-}
-"""Rescalings that no change of rates undoes, each with the reason."""
 
 
 class Change(NamedTuple):
@@ -80,15 +72,10 @@ class Rescaling(NamedTuple):
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing must change: no rate, no initial value but biases' (they are 0).
-        With eps > 0 this holds only where ``eps_alike`` does too."""
+        """Whether nothing must change: no rate, no initial value but biases' (they are 0). With
+        eps > 0 this holds only where the gradients are the same too."""
         parts = (*self.kernels, *self.biases)
         return all(part.rate == 0 for part in parts) and all(k.values == 0 for k in self.kernels)
-
-    @property
-    def eps_alike(self) -> bool:
-        """Whether eps stays as it is, gradients being the same."""
-        return all(part.gradient == 0 for part in (*self.kernels, *self.biases))
 
 
 class Invariance(NamedTuple):

@@ -9,7 +9,7 @@ that nothing is claimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,6 @@ BENDING = {
     "le_to", "lt_to", "eq_to", "custom_linear_solve", "approx_top_k", "reduce_precision",
 }  # fmt: skip
 """What is known to be no linear function of what it takes, where no rule above says more."""
-FORMS = Callable[[Any], Form]
 
 
 def walk(

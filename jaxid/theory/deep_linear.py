@@ -9,7 +9,7 @@ Where W is normal and commutes with M it falls apart into eigenvalues w,
 
   dw/dt = L h |w|^(2 - 2/L) (a - w),
 
-which go straight to a: w(t) = a + (w_0 - a) e(t), with e(t) from one integral (`time_to_keep`).
+which go straight to a: w(t) = a + (w_0 - a) e(t), with e(t) from one integral (`_table`).
 Two starts are of that kind: all layers V diag(w_0^(1/L)) V^T in the basis of M, any data (Saxe et
 al. 2014); and any orthogonal layers on white data, w_0 the product's eigenvalues on the unit
 circle. So at the solution a layer makes learning faster, L a^(2 - 2/L) h; where w passes near 0
@@ -39,29 +39,6 @@ def local_rate(layers: int, curvature: float, target: float = 1.0) -> float:
     return layers * target ** (2 - 2 / layers) * curvature
 
 
-def time_to_keep(
-    share: float, start: complex, layers: int, curvature: float, target: float = 1.0
-) -> float:
-    """Time until an eigenvalue keeps that share of its distance from the target.
-
-    int_share^1 de / (e L h |w(e)|^(2 - 2/L)), w(e) = a + (w_0 - a) e, by Gauss-Legendre panels
-    that narrow where w passes 0, relative error below 1e-8. For L = 2, 0 < s_0 < s_1 < a it is
-    ln(s_1 (a - s_0) / (s_0 (a - s_1))) / (2 h a) (Saxe et al. 2014).
-
-    Args:
-      share: in (0, 1]; for a real strength s it is (a - s) / (a - s_0).
-      start: w_0, real or complex.
-      layers: L.
-      curvature: h > 0.
-      target: a > 0.
-
-    Returns:
-      Infinity if w has to pass 0 on its way.
-    """
-    times, _ = _table(start / target, share, layers)
-    return float(times[-1]) / local_rate(layers, curvature, target)
-
-
 def error_left(
     times: np.ndarray, start: complex, layers: int, curvature: float, target: float = 1.0
 ) -> np.ndarray:
@@ -69,7 +46,10 @@ def error_left(
 
     Args:
       times: rate x steps, any shape.
-      start, layers, curvature, target: as in `time_to_keep`.
+      start: w_0, real or complex.
+      layers: L.
+      curvature: h > 0.
+      target: a > 0.
     """
     relative = start / target
     clock = np.asarray(times, np.float64) * local_rate(layers, curvature, target)

@@ -60,6 +60,7 @@ DATA = "--data digits"
 LEFT_OUT = {
     *("provenance", "version", "versions", "git", "commit", "argv"),
     *("started", "seconds", "predicted_seconds", "cost"),
+    "sha256",  # of files that hold times
 }
 """Keys that are not compared, with all below them: whence and how long, never what."""
 TRAJECTORIES = (

@@ -8,10 +8,11 @@ import numpy as np
 import oracles
 import pytest
 from cases import FEW, case
+from oracles import layer_blocks
 
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64
-from jaxid.curvature.dense import check_dense, dense_bytes, dense_matrix, layer_blocks, rounding
+from jaxid.curvature.dense import check_dense, dense_bytes, dense_matrix, rounding
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.parts import Part, layer_names
 

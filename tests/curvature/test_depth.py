@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import layer_blocks
 
-from jaxid.curvature.dense import layer_blocks
 from jaxid.curvature.depth import linear_network_factors
 from jaxid.curvature.matrices import curvature_product
 from jaxid.nets.mlp import identity_network, layer_params

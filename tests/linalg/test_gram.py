@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import weighted_gram
 
 from jaxid.core.precision import float64
-from jaxid.linalg.gram import changed_gram, reduced_gram, weighted_gram, weighted_grams
+from jaxid.linalg.gram import changed_gram, reduced_gram, weighted_grams
 from jaxid.linalg.rows import prepare_rows
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxid.core.precision import float64
 from jaxid.linalg.lanczos import eigenpairs, extremal_eigenvalues
-from jaxid.linalg.operators import Deflated, Scaled, Shifted
+from jaxid.linalg.operators import Deflated, Scaled
 
 
 def dense(matrix, v):
@@ -165,14 +165,12 @@ def test_a_krylov_space_that_ends_goes_on_to_the_copies():
     np.testing.assert_allclose(found.values, [4.0] * 5 + [2.0] * 2 + [-1.0] * 3, atol=1e-10)
 
 
-def test_shifting_and_scaling():
+def test_scaling():
     matrix = prescribed(np.linspace(-1, 2, 12))
     d = np.linspace(0, 3, 12)
     v = np.random.default_rng(0).normal(size=12)
     with float64():
-        shifted = Shifted(dense)((jnp.asarray(matrix), 0.5), jnp.asarray(v))
         scaled = Scaled(dense)((jnp.asarray(matrix), jnp.asarray(d)), jnp.asarray(v))
-    np.testing.assert_allclose(shifted, matrix @ v + 0.5 * v, rtol=1e-12)
     np.testing.assert_allclose(scaled, np.sqrt(d) * (matrix @ (np.sqrt(d) * v)), atol=1e-12)
 
 

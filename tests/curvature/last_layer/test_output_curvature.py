@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from oracles import unit_blocks
 
 from jaxid.core.precision import float64
-from jaxid.curvature.last_layer.blocks import unit_blocks
 from jaxid.curvature.last_layer.output_curvature import output_curvature
 from jaxid.curvature.last_layer.spectrum import head_spectrum
 from jaxid.nets.mlp import identity_network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from oracles import unit_hessians
 
-from jaxid.curvature.last_layer.blocks import unit_hessians
 from jaxid.curvature.last_layer.spectrum import head_spectrum
 from jaxid.nets.activations import ACTIVATIONS
 
