@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxid.data.examples import host
 from jaxid.linalg.eigen import threshold
 from jaxid.linalg.gram import reduced_gram
 from jaxid.linalg.rows import Rows, prepare_rows
 
 MODES = 9
-ROWS = 8192
-"""Examples factorised together."""
 METHOD = "least squares by QR of the data matrix in chunks of rows, float64"
 
 
@@ -107,8 +106,8 @@ def _spread(values: np.ndarray, modes: int) -> np.ndarray:
 
 def _parts(rows: Rows) -> Iterator[np.ndarray]:
     """X~ without its zero columns, float64, a chunk at a time."""
-    for start in range(0, rows.values.shape[0], ROWS):
-        yield rows.values[start : start + ROWS].astype(np.float64) + rows.shift
+    for (part,) in host(rows.values):
+        yield part + rows.shift
 
 
 def least_squares(rows: Rows, targets: np.ndarray) -> np.ndarray:

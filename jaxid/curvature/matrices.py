@@ -13,7 +13,8 @@ from jaxid.curvature.fields import (
     ResidualField,
 )
 from jaxid.curvature.parts import Part
-from jaxid.curvature.products import CHUNK, EVERYTHING, CurvatureProduct
+from jaxid.curvature.products import EVERYTHING, CurvatureProduct
+from jaxid.data.examples import DIFFERENTIATED
 from jaxid.problem.admission import depends_on_batch
 from jaxid.problem.problem import Problem
 
@@ -33,7 +34,7 @@ def curvature_product(
     problem: Problem,
     matrix: MatrixName = "hessian",
     *,
-    chunk: int = CHUNK,
+    chunk: int = DIFFERENTIATED,
     keep: bool = True,
     part: Part = EVERYTHING,
 ) -> CurvatureProduct:

@@ -15,17 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.types import Params
 from jaxid.curvature.fields import Field
 from jaxid.curvature.parts import Part
+from jaxid.data.examples import DIFFERENTIATED, mean
 from jaxid.linalg.operators import Product, bound
 
-CHUNK = 1024
-"""Examples per product."""
 MEMORY = 2 * 2**30
 """Bytes that a product may hold for the data's passes, by default."""
 WORK = 4
@@ -54,7 +52,7 @@ class CurvatureProduct:
     """
 
     field: Field
-    chunk: int = CHUNK
+    chunk: int = DIFFERENTIATED
     keep: bool = True
     part: Part = EVERYTHING
     coupled: str = ""
@@ -85,7 +83,8 @@ class CurvatureProduct:
 
         def total(chosen: Params) -> Params:
             whole = jax.tree.leaves(data)[0].shape[0]
-            return _mean_over_chunks(field, chosen, data, whole if self.coupled else self.chunk)
+            chunk = whole if self.coupled else self.chunk
+            return mean(lambda batch: field(chosen, batch), data, chunk)
 
         return total, self.part.take(params)
 
@@ -121,7 +120,7 @@ class CurvatureProduct:
             )
         keep = 2 * examples * each <= memory
         room = memory - examples * each if keep else memory
-        chunk = max(1, min(examples, CHUNK, room // (WORK * each) if each else examples))
+        chunk = max(1, min(examples, DIFFERENTIATED, room // (WORK * each) if each else examples))
         if self.coupled:
             chunk = examples
         return replace(self, chunk=chunk, keep=keep)
@@ -149,23 +148,3 @@ def _shape(shape: tuple[int, ...], dtype: Any) -> Any:
 def _residuals(field: Field, params: Params, batch: Any) -> Any:
     """What reverse mode through the field keeps."""
     return jax.tree.leaves(jax.vjp(lambda p: field(p, params, batch), params)[1])
-
-
-def _mean_over_chunks(field: Any, chosen: Params, data: Any, chunk: int) -> Params:
-    """The mean over examples of a field that is a mean over each batch's examples."""
-    examples = jax.tree.leaves(data)[0].shape[0]
-    if examples <= chunk:
-        return field(chosen, data)
-    whole, rest = divmod(examples, chunk)
-    split = jax.tree.map(
-        lambda leaf: leaf[: whole * chunk].reshape(whole, chunk, *leaf.shape[1:]), data
-    )
-
-    def step(total: Params, batch: Any) -> tuple[Params, None]:
-        return trees.add_scaled(total, chunk / examples, field(chosen, batch)), None
-
-    total, _ = jax.lax.scan(step, jax.tree.map(jnp.zeros_like, chosen), split)
-    if rest:
-        last = jax.tree.map(lambda leaf: leaf[whole * chunk :], data)
-        total = trees.add_scaled(total, rest / examples, field(chosen, last))
-    return total

@@ -26,11 +26,9 @@ import numpy as np
 
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array
+from jaxid.data.examples import host
 
 NAMES = ("raw", "unit", "centered", "standardized", "whitened")
-
-CHUNK_ROWS = 4096
-"""Rows per product when the second moment is summed: 26 MB of float64 at d = 784."""
 
 
 @jax.tree_util.register_dataclass
@@ -171,8 +169,7 @@ def _mean(train: np.ndarray) -> np.ndarray:
 
 def _chunks(train: np.ndarray, mean: np.ndarray | None) -> Iterator[np.ndarray]:
     """Blocks of rows as float64, centred unless mean is None: never all of it at once."""
-    for start in range(0, len(train), CHUNK_ROWS):
-        rows = train[start : start + CHUNK_ROWS].astype(np.float64)
+    for (rows,) in host(train):
         yield rows if mean is None else rows - mean[None, :]
 
 

@@ -93,7 +93,7 @@ def gather(
     twice = runner.anneal(some, 2 * epochs, name="annealing twice as long", reporter=reporter)
     shift = jax.jit(
         lambda a, b, x, y: (
-            residual_shift(problem, a, b, x, y)
+            residual_shift(problem, a, b, x)
             if problem.loss == "mse"
             else (jnp.zeros(0), jnp.zeros(0))
         )

@@ -19,14 +19,12 @@ import optax
 from jaxid.core.blame import described, line_in_users_file, with_place
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array, Params
+from jaxid.data.examples import DIFFERENTIATED, slices
 from jaxid.problem.problem import Problem
 from jaxid.tracing.independence import Coupling, coupling
 from jaxid.tracing.independence_rules import Reason
 from jaxid.tracing.read import CALLS, DRAWS, called, inside, needed_equations
 from jaxid.tracing.source import line_of
-
-CHUNK = 512
-"""Examples of a pass that looks for numbers that are not finite."""
 
 
 def admit(problem: Problem, *, gradient: bool = True) -> list[str]:
@@ -71,9 +69,7 @@ def remarks(problem: Problem) -> list[str]:
     targets = problem.train[1]
     if targets is not None and len(targets) > 1:
         first = np.asarray(targets[:1])
-        if all(
-            np.all(np.asarray(targets[k : k + 4096]) == first) for k in range(0, len(targets), 4096)
-        ):
+        if all(np.all(np.asarray(targets[rows]) == first) for rows in slices(len(targets))):
             found.append("all targets are equal: a network that gives one constant solves this")
     return found
 
@@ -172,12 +168,12 @@ def check_data(problem: Problem) -> None:
 def _not_finite(array: Any) -> np.ndarray:
     """Rows of an array with NaN, infinity, or what is infinite in float32."""
     found = []
-    for start in range(0, len(array), 4096):
-        part = np.asarray(array[start : start + 4096], np.float64)
+    for rows in slices(len(array)):
+        part = np.asarray(array[rows], np.float64)
         # In float64 a number may be finite that float32 does not hold.
         held = np.isfinite(part) & (np.abs(part) <= np.finfo(np.float32).max)
         bad = ~held.reshape(len(part), -1).all(axis=1)
-        found.append(start + np.flatnonzero(bad))
+        found.append(rows.start + np.flatnonzero(bad))
     return np.concatenate(found) if found else np.zeros(0, int)
 
 
@@ -434,11 +430,9 @@ def check_finite(problem: Problem) -> None:
     if bad:
         raise InputError(f"the first parameters are not finite in {bad[0]}; mend its initialiser")
     whole = depends_on_batch(problem) is not None
-    n = problem.examples
     x, y = problem.train
-    chunk = n if whole else CHUNK
-    for start in range(0, n, chunk):
-        rows = np.arange(start, min(start + chunk, n))
+    for part in slices(problem.examples, most=DIFFERENTIATED, whole=whole):
+        rows = np.arange(part.start, part.stop)
         if _finite(problem, params, x, y, rows):
             continue
         # The example by halves: sums of what is finite are.

@@ -32,8 +32,9 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.precision import float64
 from jaxid.core.types import Array, Estimate
+from jaxid.data.examples import host
 from jaxid.theory.chains import Chain
-from jaxid.theory.least_squares import CHUNK, Quadratic
+from jaxid.theory.least_squares import Quadratic
 
 POWERS, CLOSE = 60, 1e-3
 """Steps of the power method, at most, and the relative change at which it stops."""
@@ -235,9 +236,7 @@ def _squeezed(inputs: np.ndarray, basis: np.ndarray, size: np.ndarray) -> np.nda
     """E[z (z^T S z) z^T] for z = basis^T x~."""
     total = np.zeros_like(size)
     wide = basis.shape[0] > inputs.shape[1]
-    for start in range(0, inputs.shape[0], CHUNK):
-        interrupt.check()
-        x = np.asarray(inputs[start : start + CHUNK], np.float64)
+    for (x,) in host(inputs):
         if wide:
             x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
         z = x @ basis

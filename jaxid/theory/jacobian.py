@@ -16,11 +16,9 @@ import numpy as np
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.types import Array, Params
+from jaxid.data.examples import placed
 from jaxid.problem.admission import depends_on_batch
 from jaxid.problem.problem import Problem
-
-CHUNK = 512
-"""Examples per pass: what a pass holds beside parameters and outputs is of so many."""
 
 Outputs = list[Array]
 """One array (chunk, ...) for each chunk of examples."""
@@ -89,11 +87,11 @@ def started(
       InputError: for targets that have not the outputs' shape.
     """
     x, y = problem.train
-    # Examples that depend on one another are not cut into chunks.
-    chunk = CHUNK if depends_on_batch(problem) is None else max(1, len(places))
-    parts = [places[at : at + chunk] for at in range(0, len(places), chunk)]
-    inputs = tuple(jnp.asarray(x[part]) for part in parts)
-    labels = [None if y is None else jnp.asarray(y[part]) for part in parts]
+    coupled = depends_on_batch(problem) is not None
+    parts = list(
+        placed(x[places], None if y is None else y[places], differentiated=True, whole=coupled)
+    )
+    inputs, labels = tuple(part[1] for part in parts), [part[2] for part in parts]
     at = Jacobian(problem, params, inputs, scales)
     outputs = at.outputs()
     targets = [problem.targets(one, other) for one, other in zip(inputs, labels, strict=True)]

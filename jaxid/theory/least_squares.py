@@ -11,13 +11,13 @@ network or its gradient: moments of the data, and the parameters that training s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxid.core import interrupt
+from jaxid.data.examples import host
 
-CHUNK = 4096
 NOISE = 1e-9
 """The floor over the targets' mean square below which residuals are rounding."""
 
@@ -95,11 +95,9 @@ def linear_layer(inputs: np.ndarray, targets: np.ndarray, *, bias: bool = True) 
     )  # fmt: skip
 
 
-def _chunks(inputs: np.ndarray, targets: np.ndarray, bias: bool):  # type: ignore[no-untyped-def]
+def _chunks(
+    inputs: np.ndarray, targets: np.ndarray, bias: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(x~, y) in float64, a part at a time."""
-    for start in range(0, inputs.shape[0], CHUNK):
-        interrupt.check()
-        x = np.asarray(inputs[start : start + CHUNK], np.float64)
-        if bias:
-            x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-        yield x, np.asarray(targets[start : start + CHUNK], np.float64)
+    for x, y in host(inputs, targets):
+        yield np.concatenate([x, np.ones((len(x), 1))], axis=1) if bias else x, y

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxid.core.types import Array, Params
+from jaxid.data.examples import total
 from jaxid.problem.admission import depends_on_batch
 from jaxid.problem.problem import Problem
 
@@ -41,46 +42,17 @@ class Evaluation(NamedTuple):
     fires: tuple[Array, ...]
 
 
-def make_evaluate(
-    problem: Problem, chunk: int = 2000
-) -> Callable[[Params, Array, Array | None], Evaluation]:
-    """The evaluation of a problem as a pure function (params, x, y) -> Evaluation.
-
-    Examples are streamed in equal chunks by `jax.lax.scan`; the last one is padded by
-    wrapping round and masked.
-
-    Args:
-      problem: gives the model, the loss and the units.
-      chunk: examples per chunk; 2000 x 784 float32 is 6 MB a layer.
-    """
+def make_evaluate(problem: Problem) -> Callable[[Params, Array, Array | None], Evaluation]:
+    """The evaluation of a problem as a pure function (params, x, y) -> Evaluation."""
     elementwise = problem.loss == "mse"
     coupled = depends_on_batch(problem) is not None
 
     def evaluate(params: Params, x: Array, y: Array | None) -> Evaluation:
-        n = x.shape[0]
-        # Examples that depend on one another are not cut into chunks.
-        size = n if coupled else min(chunk, n)
-        chunks = -(-n // size)
+        def part(rows: Array, valid: Array) -> Evaluation:
+            return _sums(problem, params, x[rows], None if y is None else y[rows], valid)
 
-        def accumulate(totals: Evaluation, index: Array) -> tuple[Evaluation, None]:
-            rows = index * size + jnp.arange(size)
-            valid = rows < n
-            rows = jnp.where(valid, rows, 0)
-            part = _sums(problem, params, x[rows], None if y is None else y[rows], valid)
-            return jax.tree.map(jnp.add, totals, part), None
-
-        first = jax.eval_shape(
-            lambda: _sums(
-                problem,
-                params,
-                x[:size],
-                None if y is None else y[:size],
-                jnp.ones((size,), bool),
-            )
-        )
-        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), first)
-        sums, _ = jax.lax.scan(accumulate, zero, jnp.arange(chunks))
-        scale = 1.0 / n
+        sums = total(part, x.shape[0], whole=coupled)
+        scale = 1.0 / x.shape[0]
         means = jax.tree.map(lambda leaf: leaf * scale, sums._replace(fires=()))
         if elementwise:
             # The mean of the outputs' losses, so that parts sum to the whole to rounding.
@@ -101,7 +73,7 @@ def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Ar
     targets = problem.targets(x, y)
     keep = valid.astype(jnp.float32)
 
-    def total(per_example: Array) -> Array:
+    def summed(per_example: Array) -> Array:
         return jnp.sum(jnp.where(valid, per_example, 0.0))
 
     fires = tuple(
@@ -109,7 +81,7 @@ def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Ar
         for z in preactivations
     )
     if problem.loss != "mse":
-        loss = total(problem.loss_fn(outputs, targets))
+        loss = summed(problem.loss_fn(outputs, targets))
         zero = jnp.zeros(())
         return Evaluation(loss, jnp.zeros((0,)), loss, zero, zero, zero, fires)
     squares = jnp.square(outputs - targets)
@@ -125,38 +97,27 @@ def _sums(problem: Problem, params: Params, x: Array, y: Array | None, valid: Ar
     return Evaluation(
         jnp.sum(output_loss) / outputs.shape[1],
         output_loss,
-        total(jnp.mean(jnp.square(f - truth), axis=1)),
-        total(mape_rows),
-        total(mape_zero_rows),
-        total(mape_rest_rows),
+        summed(jnp.mean(jnp.square(f - truth), axis=1)),
+        summed(mape_rows),
+        summed(mape_zero_rows),
+        summed(mape_rest_rows),
         fires,
     )
 
 
-def residual_shift(
-    problem: Problem, a: Params, b: Params, x: Array, y: Array | None, chunk: int = 2000
-) -> tuple[Array, Array]:
+def residual_shift(problem: Problem, a: Params, b: Params, x: Array) -> tuple[Array, Array]:
     """Coherent and incoherent size of f_a - f_b over a data set, by output.
 
     With d_ij = f_a(x_i)_j - f_b(x_i)_j: (mean_i d_ij)^2 and var_i d_ij, each (m,); their
     sum averaged over j is the mean square of the difference. The loss drops out of the
     difference of residuals because both are against the same target.
     """
-    del y
-    n = x.shape[0]
-    size = min(chunk, n)
 
-    def accumulate(totals: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
-        rows = index * size + jnp.arange(size)
-        valid = (rows < n).astype(jnp.float32)
-        inputs = problem.inputs(x[jnp.where(rows < n, rows, 0)])
+    def part(rows: Array, valid: Array) -> tuple[Array, Array]:
+        inputs, keep = problem.inputs(x[rows]), valid.astype(jnp.float32)
         d = problem.net.apply(a, inputs) - problem.net.apply(b, inputs)
-        first = jnp.einsum("i,ij->j", valid, d)
-        second = jnp.einsum("i,ij->j", valid, jnp.square(d))
-        return (totals[0] + first, totals[1] + second), None
+        return jnp.einsum("i,ij->j", keep, d), jnp.einsum("i,ij->j", keep, jnp.square(d))
 
-    m = jax.eval_shape(problem.net.apply, a, problem.inputs(x[:1])).shape[1]
-    zero = (jnp.zeros((m,)), jnp.zeros((m,)))
-    (first, second), _ = jax.lax.scan(accumulate, zero, jnp.arange(-(-n // size)))
-    mean = first / n
-    return jnp.square(mean), second / n - jnp.square(mean)
+    first, second = total(part, x.shape[0])
+    mean = first / x.shape[0]
+    return jnp.square(mean), second / x.shape[0] - jnp.square(mean)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxid.core.errors import InputError
-from jaxid.data import scaling
+from jaxid.data import examples as stream
 from jaxid.data.scaling import NAMES, fit
 
 EPS = float(np.finfo(np.float32).eps)
@@ -145,7 +145,7 @@ def test_one_example_a_batch_and_a_stack_are_mapped_alike_under_jit(name):
 def test_sums_over_chunks_are_the_sums(monkeypatch, dtype):
     x = np.random.default_rng(0).integers(0, 256, (101, 3)).astype(dtype)
     whole = [fit(name, x) for name in NAMES]
-    monkeypatch.setattr(scaling, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(stream, "HOST", 10)
     for name, before in zip(NAMES, whole, strict=True):
         for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(fit(name, x)), strict=True):
             assert np.allclose(a, b, rtol=1e-6, atol=1e-7), name

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxid.core.errors import InputError
 from jaxid.curvature.dense import dense_matrix
 from jaxid.curvature.matrices import curvature_product
+from jaxid.data import examples
 from jaxid.problem.admission import admit, depends_on_batch
 from jaxid.training.metrics import make_evaluate
 
@@ -48,7 +49,7 @@ def normalised():
     return made(lambda rngs: Layers(rngs, lambda r: nnx.BatchNorm(8, rngs=r)))
 
 
-def test_what_depends_on_the_batch_takes_one_chunk_whatever_is_asked():
+def test_what_depends_on_the_batch_takes_one_chunk_whatever_is_asked(monkeypatch):
     problem = normalised()
     assert "mixes" in depends_on_batch(problem)
     params = problem.init(jax.random.key(0))
@@ -56,7 +57,10 @@ def test_what_depends_on_the_batch_takes_one_chunk_whatever_is_asked():
     whole = dense_matrix(curvature_product(problem, chunk=40), params, data)
     parts = dense_matrix(curvature_product(problem, chunk=7), params, data)
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
-    losses = [float(make_evaluate(problem, chunk)(params, *data).loss) for chunk in (40, 7)]
+    losses = []
+    for chunk in (40, 7):
+        monkeypatch.setattr(examples, "DEVICE", chunk)
+        losses.append(float(make_evaluate(problem)(params, *data).loss))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     with pytest.raises(InputError, match="at once"):
         curvature_product(problem).within(20_000, params, data)

@@ -11,10 +11,10 @@ import pytest
 from jaxid.core.errors import InputError
 from jaxid.core.precision import float64, widened
 from jaxid.core.types import Estimate
+from jaxid.data import examples
 from jaxid.nets.mlp import identity_network
 from jaxid.nets.model import Model
 from jaxid.problem.problem import LOSSES, Problem
-from jaxid.theory import jacobian
 from jaxid.theory.chains import measured_chain
 from jaxid.theory.linear_range import MISSED
 from jaxid.theory.linearised import linearised, stable_share
@@ -157,7 +157,7 @@ def test_the_curve_is_that_of_a_dense_jacobian(name):
 
 
 def test_float32_and_more_than_one_chunk_give_the_same_curve(monkeypatch):
-    monkeypatch.setattr(jacobian, "CHUNK", 16)
+    monkeypatch.setattr(examples, "DIFFERENTIATED", 16)
     x = inputs()
     problem = full_batch(identity_network(D, **NETS["tanh"]), optax.sgd(0.1), x)
     params = problem.init(jax.random.key(2))

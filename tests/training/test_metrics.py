@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxid.data import examples
 from jaxid.data.scaling import fit
 from jaxid.nets.mlp import identity_network
 from jaxid.nets.model import Model
@@ -61,10 +62,11 @@ def agree(found, expected, rtol=2e-5):
 
 
 @pytest.mark.parametrize("chunk", [1, 10, 23, 2000])
-def test_all_numbers_equal_numpys_for_every_chunking(chunk):
+def test_all_numbers_equal_numpys_for_every_chunking(chunk, monkeypatch):
+    monkeypatch.setattr(examples, "DEVICE", chunk)
     p = problem()
     params = p.init(jax.random.key(0))
-    found = jax.jit(make_evaluate(p, chunk))(params, jnp.asarray(X), None)
+    found = jax.jit(make_evaluate(p))(params, jnp.asarray(X), None)
     agree(found, by_hand(p, params, X))
     assert 0 < found.mape_zero <= found.mape
     assert np.isclose(np.mean(found.output_loss), found.loss, rtol=1e-6)
@@ -74,7 +76,7 @@ def test_all_numbers_equal_numpys_for_every_chunking(chunk):
 def test_errors_also_come_in_original_units_against_the_data_themselves(scaling):
     p = problem(scaling)
     params = p.init(jax.random.key(1))
-    found = jax.jit(make_evaluate(p, 10))(params, jnp.asarray(X), None)
+    found = jax.jit(make_evaluate(p))(params, jnp.asarray(X), None)
     expected = by_hand(p, params, X)
     agree(found, expected)
     assert found.mape_zero > 0
@@ -96,7 +98,7 @@ def test_targets_of_their_own():
     p = problem()
     params = p.init(jax.random.key(0))
     y = DRAW.normal(size=(N, D)).astype(np.float32)
-    found = make_evaluate(p, 10)(params, jnp.asarray(X), jnp.asarray(y))
+    found = make_evaluate(p)(params, jnp.asarray(X), jnp.asarray(y))
     agree(found, by_hand(p, params, X, jnp.asarray(y)))
 
 
@@ -104,7 +106,7 @@ def test_other_losses_are_averaged_over_examples():
     p = problem(loss="cross_entropy", train=(X, np.arange(N) % D))
     params = p.init(jax.random.key(0))
     classes = np.arange(N) % D
-    found = jax.jit(make_evaluate(p, 10))(params, jnp.asarray(X), jnp.asarray(classes))
+    found = jax.jit(make_evaluate(p))(params, jnp.asarray(X), jnp.asarray(classes))
     z = np.asarray(p.net.apply(params, jnp.asarray(X, jnp.float32)), float)
     z -= z.max(axis=1, keepdims=True)
     expected = np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(N), classes])
@@ -115,17 +117,18 @@ def test_other_losses_are_averaged_over_examples():
 def test_a_unit_at_zero_does_not_fire():
     model = identity_network(D, init="zeros")
     p = problem(model=model)
-    (fires,) = make_evaluate(p, 10)(p.init(jax.random.key(0)), jnp.asarray(X), None).fires
+    (fires,) = make_evaluate(p)(p.init(jax.random.key(0)), jnp.asarray(X), None).fires
     assert not fires.any()
 
 
 @pytest.mark.parametrize("chunk", [10, 2000])
-def test_the_difference_of_two_networks_splits_into_mean_and_variance(chunk):
+def test_the_difference_of_two_networks_splits_into_mean_and_variance(chunk, monkeypatch):
+    monkeypatch.setattr(examples, "DEVICE", chunk)
     p = problem("unit")
     a, b = (p.init(jax.random.key(seed)) for seed in (0, 1))
     inputs = p.inputs(jnp.asarray(X))
     d = np.asarray(p.net.apply(a, inputs), float) - np.asarray(p.net.apply(b, inputs), float)
-    coherent, incoherent = residual_shift(p, a, b, jnp.asarray(X), None, chunk)
+    coherent, incoherent = residual_shift(p, a, b, jnp.asarray(X))
     assert np.allclose(coherent, d.mean(axis=0) ** 2, rtol=1e-4, atol=1e-7)
     assert np.allclose(incoherent, d.var(axis=0), rtol=1e-4, atol=1e-7)
     assert np.isclose(np.mean(coherent + incoherent), np.mean(d**2), rtol=1e-5)

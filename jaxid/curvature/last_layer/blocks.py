@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxid.core import interrupt
 from jaxid.curvature.last_layer.activation import derivative, value
+from jaxid.data.examples import slices
 from jaxid.nets.activations import PIECEWISE_LINEAR
 
 
@@ -48,15 +48,11 @@ def stack(kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     return np.concatenate([weights, np.asarray(bias, np.float64)[None, :]])
 
 
-def preactivations(
-    features: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, chunk: int = 8192
-) -> np.ndarray:
+def preactivations(features: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """features @ kernel + bias in float64, (n, m), features converted a chunk at a time."""
     kernel = np.asarray(kernel, np.float64)
     z = np.empty((features.shape[0], kernel.shape[1]))
-    for start in range(0, features.shape[0], chunk):
-        interrupt.check()
-        part = slice(start, start + chunk)
+    for part in slices(features.shape[0]):
         np.matmul(features[part].astype(np.float64), kernel, out=z[part])
     if bias is not None:
         z += np.asarray(bias, np.float64)[None, :]

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.core import interrupt
 from jaxid.core.progress import Reporter
 from jaxid.core.types import Estimate, Params
 from jaxid.curvature.last_layer.activation import derivative, value
 from jaxid.curvature.last_layer.newton import HeadSolution, solve_head
+from jaxid.data.examples import host, placed
 from jaxid.nets.activations import CAN_DIE
 from jaxid.problem.problem import Problem
 
@@ -69,7 +69,7 @@ class SeedEvidence:
     solved_from_end: float | None
 
 
-def head_data(problem: Problem, params: Params, chunk: int = 4096) -> HeadData:
+def head_data(problem: Problem, params: Params) -> HeadData:
     """The last layer's problem at ``params`` on the training set.
 
     Raises:
@@ -98,10 +98,8 @@ def head_data(problem: Problem, params: Params, chunk: int = 4096) -> HeadData:
 
     features: list[np.ndarray] = []
     wanted: list[np.ndarray] = []
-    for start in range(0, problem.examples, chunk):
-        interrupt.check()
-        rows = slice(start, start + chunk)
-        h, t = part(params, jnp.asarray(x[rows]), None if y is None else jnp.asarray(y[rows]))
+    for _, inputs, labels in placed(x, y):
+        h, t = part(params, inputs, labels)
         features.append(np.asarray(h))
         wanted.append(np.asarray(t))
     return HeadData(
@@ -160,11 +158,8 @@ def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.n
     if data.bias is not None and solution.bias is not None:
         bias_shift = data.bias - solution.bias
     quadratic, square = np.zeros(m), np.zeros(m)
-    for start in range(0, n, 8192):
-        interrupt.check()
-        rows = slice(start, start + 8192)
-        h = data.features[rows].astype(np.float64)
-        y = data.targets[rows].astype(np.float64)
+    gradient = np.zeros((data.features.shape[1] + (data.bias is not None), m))
+    for h, y in host(data.features, data.targets):
         z, move = h @ data.kernel, h @ shift
         if data.bias is not None and bias_shift is not None:
             z, move = z + data.bias[None, :], move + bias_shift[None, :]
@@ -172,8 +167,6 @@ def _quadratic(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.n
         residual = value(data.activation, z) - y
         weight = first**2 + residual * derivative(data.activation, z, 2)
         quadratic += np.sum(weight * move**2, axis=0)
-        if start == 0:
-            gradient = np.zeros((h.shape[1] + (data.bias is not None), m))
         gradient[: h.shape[1]] += h.T @ (first * residual)
         if data.bias is not None:
             gradient[-1] += np.sum(first * residual, axis=0)
@@ -191,15 +184,13 @@ def _stopped(data: HeadData, solution: HeadSolution) -> tuple[np.ndarray, np.nda
     off, below, fires = np.zeros(m), np.zeros(m), np.zeros(m, bool)
     if data.activation not in CAN_DIE:
         return off, below
-    for start in range(0, n, 8192):
-        interrupt.check()
-        rows = slice(start, start + 8192)
-        z = data.features[rows].astype(np.float64) @ solution.kernel
+    for h, y in host(data.features, data.targets):
+        z = h @ solution.kernel
         if solution.bias is not None:
             z += solution.bias[None, :]
         on = z > 0
         fires |= on.any(axis=0)
-        missed = np.where(on, 0.0, data.targets[rows].astype(np.float64))
+        missed = np.where(on, 0.0, y)
         off += np.sum(missed**2, axis=0)
         below += np.sum(np.minimum(missed, 0.0) ** 2, axis=0)
     return np.where(fires, off / n, 0.0), below / n

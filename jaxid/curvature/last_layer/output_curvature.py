@@ -20,10 +20,9 @@ import numpy as np
 
 from jaxid.core.precision import float64
 from jaxid.core.types import Array, LossFn
+from jaxid.data.examples import slices
 from jaxid.nets.activations import activation
 
-ROWS = 4096
-"""Examples differentiated together."""
 PROBES = 2
 """Random directions by which a Hessian is told to be diagonal."""
 SAME = 1e-9
@@ -76,7 +75,7 @@ def output_curvature(
         y = jnp.asarray(targets)
         if jnp.issubdtype(y.dtype, jnp.floating):
             y = y.astype(jnp.float64)
-        parts = [slice(start, start + ROWS) for start in range(0, n, ROWS)]
+        parts = list(slices(n))
         for part in parts:
             found = np.asarray(rows(jnp.asarray(z[part], jnp.float64), y[part], random))
             both = found / random[None]
