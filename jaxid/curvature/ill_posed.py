@@ -63,7 +63,8 @@ def stability(
       bias: whether x~ = [x, 1].
       modes: how many, evenly spaced in log lambda from the largest to the smallest above
         the threshold, both included.
-      unit: the perturbation's root mean square, e.g. one grey level in training units.
+      unit: the perturbation's root mean square, e.g. one step of the stored values, in training
+        units.
 
     Returns:
       Stability. The modes come from the Gram matrix, the solutions from a QR factorisation

@@ -117,7 +117,7 @@ def describe(mnist_dir: str | Path | None = None) -> list[Row]:
     return [
         Row(
             "digits",
-            "handwritten digits, 8x8 grey levels 0..16",
+            "handwritten digits, 8x8 pixels of 0 to 16",
             "1500 + 297 examples of 64",
             "inside the scikit-learn package",
             True,
@@ -125,7 +125,7 @@ def describe(mnist_dir: str | Path | None = None) -> list[Row]:
         ),
         Row(
             "mnist",
-            "handwritten digits, 28x28 grey levels 0..255",
+            "handwritten digits, 28x28 pixels of 0 to 255",
             "60000 + 10000 examples of 784",
             where,
             ready,
