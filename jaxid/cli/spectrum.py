@@ -59,7 +59,7 @@ class SpectrumOptions(SubjectOptions):
     steps: int = 60
     """Hessian-vector products of each density probe, and for kappa of 99 %."""
     probes: int = 4
-    """Density probes."""
+    """Density probes; 0 makes no density."""
     trace_probes: int = 16
     """Probes of the trace."""
     exact_order: int = EXACT_ORDER
@@ -79,7 +79,7 @@ class SpectrumOptions(SubjectOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.effort()
-        for name, least in (("restarts", 1), ("probes", 1), ("exact_order", 0)):
+        for name, least in (("restarts", 1), ("probes", 0), ("exact_order", 0)):
             if getattr(self, name) < least:
                 flag = name.replace("_", "-")
                 raise InputError(f"--{flag} is {getattr(self, name)}; it must be {least} or more")

@@ -56,7 +56,6 @@ IDENTITY = [
     ("--out=", "--out"),
 ]
 OWN = [
-    ("spectrum", "--probes 0", "--probes is 0"),
     ("spectrum", "--probes -1", "--probes is -1"),
     ("spectrum", "--trace-probes 1", "--trace-probes is 1"),
     ("spectrum", "--top 0", "--top is 0"),

@@ -338,6 +338,15 @@ def test_spectrum_from_initialisation_writes_json_arrays_and_figures(capsys, tmp
     assert "At the start: loss" in printed and "Gauss-Newton part" in printed
 
 
+def test_spectrum_without_density_probes_gives_all_the_rest(tmp_path):
+    out = tmp_path / "out"
+    argv = ["spectrum", *TINY, *SMALL, "--probes", "0", "--no-layers", "--out", str(out)]
+    assert cli.main(argv) == 0
+    hessian = spectrum_record(out)["points"][0]["matrices"][0]
+    assert hessian["density"] is None and hessian["lambda_max"]["value"] > 0
+    assert not (out / "figures" / "density.png").exists()
+
+
 @pytest.mark.slow
 def test_spectrum_of_a_checkpoint_has_its_settings(tmp_path):
     trained, out = tmp_path / "trained", tmp_path / "out"
