@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from jaxid.core.types import Estimate
+
 NONE = "-"
 """What stands where there is no number."""
 SUSPECTS = {
@@ -79,11 +81,13 @@ def plus_minus(value: float | None, error: float | None, digits: int = 3) -> str
     return f"{number(value, digits)} ± {number(error, 2)}"
 
 
-def estimate(found: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """An Estimate's dict {value, error, converged, method} as text.
+def estimate(found: Estimate | Mapping[str, Any] | None, digits: int = 3) -> str:
+    """An Estimate, or its dict {value, error, converged, method}, as text.
 
     An error below the digits shown is left out; an estimate that did not converge says so.
     """
+    if isinstance(found, Estimate):
+        found = found._asdict()
     if not found or found.get("value") is None:
         return NONE
     value, error = found["value"], found.get("error")

@@ -171,17 +171,18 @@ def count_reasons(directions: Directions, null_dim: int, *, order: int, outputs:
       order: its order.
       outputs: examples times outputs, which bounds its rank.
     """
-    counts: list[int] = []
+    counts: dict[str, int] = {}
     rows, rank = np.zeros((0, order)), 0
     for reason in REASONS:
         rows = np.concatenate([rows, _unit_rows(directions.by_reason[reason])])
         now = min(_rank(rows), null_dim)
-        counts.append(now - rank)
+        counts[reason] = now - rank
         rank = now
     # What the bound on the rank alone would leave flat, less what has a reason already.
     bound = max(0, order - outputs)
     output_rank = max(0, min(null_dim, bound) - rank)
-    return Reasons(*counts, output_rank, null_dim - rank - output_rank)
+    left = null_dim - rank - output_rank
+    return Reasons(**counts, output_rank=output_rank, other=left)
 
 
 def _rank(rows: np.ndarray) -> int:
