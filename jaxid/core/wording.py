@@ -87,13 +87,16 @@ def estimate(found: Estimate | Mapping[str, Any] | None, digits: int = 3) -> str
     An error below the digits shown is left out; an estimate that did not converge says so.
     """
     if isinstance(found, Estimate):
-        found = found._asdict()
-    if not found or found.get("value") is None:
+        value, error, converged = found.value, found.error, found.converged
+    else:
+        known = found or {}
+        value, error = known.get("value"), known.get("error")
+        converged = known.get("converged", True)
+    if value is None:
         return NONE
-    value, error = found["value"], found.get("error")
     shown = error is not None and abs(error) > abs(value) * 0.5 * 10.0 ** (1 - digits)
     text = plus_minus(value, error if shown else None, digits)
-    return text if found.get("converged", True) else f"{text} (not converged)"
+    return text if converged else f"{text} (not converged)"
 
 
 def ratio_of(trial: Mapping[str, Any]) -> float | None:

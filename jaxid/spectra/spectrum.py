@@ -12,7 +12,7 @@ from typing import ClassVar, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxid.core import trees
+from jaxid.core import interrupt, trees
 from jaxid.core.errors import InputError
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.provenance import Provenance, origin
@@ -135,20 +135,21 @@ def spectrum(
       Estimate(value=2.71..., error=1.3e-05, converged=True, method='thick-restart Lanczos, ...')
       >>> found.save("runs/curvature")
     """
-    admit(problem)
-    if run is None:
-        state, name = jax.jit(make_loop(problem).init)(seed_key(seed)), Stage.INIT
-    else:
-        state, name = one_seed(run.state, 0), Stage.END
-    return spectrum_at(
-        problem,
-        state,
-        name,
-        look=look,
-        examples=examples,
-        seeds=(seed,) if run is None else (),
-        reporter=reporter or SILENT,
-    )
+    with interrupt.listening():
+        admit(problem)
+        if run is None:
+            state, name = jax.jit(make_loop(problem).init)(seed_key(seed)), Stage.INIT
+        else:
+            state, name = one_seed(run.state, 0), Stage.END
+        return spectrum_at(
+            problem,
+            state,
+            name,
+            look=look,
+            examples=examples,
+            seeds=(seed,) if run is None else (),
+            reporter=reporter or SILENT,
+        )
 
 
 def spectrum_at(
