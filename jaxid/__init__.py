@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jaxid.nets.model import Model as Model
     from jaxid.presentation.diagnosis import Diagnosis as Diagnosis
     from jaxid.problem.problem import Problem as Problem
+    from jaxid.spectra.spectrum import Spectrum as Spectrum
+    from jaxid.spectra.spectrum import spectrum as spectrum
     from jaxid.training.loop import make_train as make_train
 
 __version__ = "0.1.0"
@@ -24,7 +26,9 @@ _HOMES = {
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",
     "Problem": "jaxid.problem.problem",
+    "Spectrum": "jaxid.spectra.spectrum",
     "make_train": "jaxid.training.loop",
+    "spectrum": "jaxid.spectra.spectrum",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which a user meets them
@@ -32,6 +36,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Model",
     "IdentitySpec",
     "make_train",
+    "spectrum",
+    "Spectrum",
     "Diagnosis",
     "InputError",
     "__version__",
@@ -40,6 +46,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        # How results print and draw.
+        importlib.import_module("jaxid.presentation")
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
 

@@ -152,6 +152,17 @@ def test_a_renamed_key_is_neither(golden: ModuleType) -> None:
     assert done == golden.Comparison([], [])
 
 
+def test_a_sentence_may_become_its_word_and_no_other(
+    golden: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"items[*].cause": {"locked": "zero_gradient", "noise": "optimizer_noise"}}
+    monkeypatch.setattr(golden, "WORDS", words)
+    new = changed("items.0.cause", "zero_gradient")
+    assert lines(golden, record(), new) == ['items[1].cause: "optimizer_noise" -> "noise"']
+    new["items"][1]["cause"] = "optimizer_noise"
+    assert golden.compare(record(), new) == golden.Comparison([], [])
+
+
 def test_trajectories_are_equal_to_the_last_bit(golden: ModuleType) -> None:
     (found,) = golden.compare(
         record(), changed("final.train_loss.per_seed.1", np.nextafter(3.0, 4.0).item())

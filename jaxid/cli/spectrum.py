@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import datetime
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import psutil
 from rich.console import Console
 
-from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid import presentation as presentation
+from jaxid.cli.output import claimed_out, finished, named_first
 from jaxid.cli.parsing import parse, spec_of
 from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
-from jaxid.core.provenance import provenance
-from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
 from jaxid.curvature.survey import Effort
-from jaxid.plot.curvature import draw_curvature
 from jaxid.problem.problem import Problem
-from jaxid.report.curvature import print_curvature
-from jaxid.spectra.along_training import LOOKS, SHARE, Following, follow_training, plan_following
-from jaxid.spectra.point import EXACT_ORDER, Look, examine_point, predicted_seconds
+from jaxid.report.curvature import interruption
+from jaxid.spectra.following import LOOKS, SHARE, Following, plan_following
+from jaxid.spectra.look import EXACT_ORDER, Look, predicted_seconds
+from jaxid.spectra.point import Stage
+from jaxid.spectra.spectrum import Spectrum, first_examples, spectrum_along, spectrum_at
 from jaxid.training.loop import one_seed
 
 MOST = 1_000_000
 """Of what is counted in products."""
-EXAMPLES = 10_000
-"""Examples by default, at most."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +93,17 @@ class SpectrumOptions(SubjectOptions):
         """How much to measure."""
         return spec_of(Effort, self)
 
+    def look(self) -> Look:
+        """How to look at a point."""
+        memory = int(self.memory_gib * 2**30)
+        return Look(self.effort(), self.exact_order, memory, self.layers)
+
+    def following(self, problem: Problem) -> Following:
+        """When to look along training."""
+        return plan_following(
+            problem, looks=self.looks, share=self.share, exact_order=self.exact_order
+        )
+
 
 def run(argv: Sequence[str]) -> int:
     """Parse, check, measure, save, draw, print."""
@@ -119,118 +121,46 @@ def run(argv: Sequence[str]) -> int:
         subject = load_subject(target, options, notes)
         for line in subject.remarks:
             notes.print(line, highlight=False)
-        _check_basis(options, one_seed(subject.states, 0).params)
+        options.look().check(trees.size(one_seed(subject.states, 0).params))
         notes.print(_prediction(options, subject), highlight=False, style="dim")
-        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-        record, arrays = measure(options, subject, reporter)
-        seconds = round(time.perf_counter() - clock, 2)
-        record |= {"provenance": provenance(subject.seeds, started, seconds)}
-        return finish(record, arrays, out, "spectrum", draw_curvature, print_curvature, notes)
+        result = measure(options, subject, reporter)
+        stopped = None if result.interrupted is None else interruption(result.interrupted)
+        return finished(result, stopped, out, notes)
 
 
-def measure(
-    options: SpectrumOptions, subject: Subject, reporter: Reporter
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The record, and the arrays behind the figures."""
-    data, look = _data(options, subject), _look(options)
-    runner = subject.runner
-    points: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
-    states, along = subject.states, None
-    names = ["checkpoint" if subject.trained else "init"]
-    stopped: str | None = None
+def measure(options: SpectrumOptions, subject: Subject, reporter: Reporter) -> Spectrum:
+    """Along training, or at the subject's state."""
     if options.along:
-        following = _following(options, subject.problem)
-        # The states are consumed by training.
-        kept = jax.tree.map(jnp.copy, states)
-        along, end = follow_training(
-            runner, subject.seeds, following, memory=look.memory, reporter=reporter
+        return spectrum_along(
+            subject.runner,
+            options.following(subject.problem),
+            look=options.look(),
+            seeds=subject.seeds,
+            examples=options.use_examples,
+            settings=subject.record,
+            reporter=reporter,
         )
-        names, stages = ["init", "end"], [kept, end]
-        if along["interrupted"] is not None:
-            names, stages, stopped = [], [], f"training, epoch {along['interrupted'] + 1}"
-    else:
-        stages = [states]
-    for name, stage in zip(names, stages, strict=True):
-        try:
-            point, found = examine_point(
-                subject.problem,
-                one_seed(stage, 0),
-                data,
-                name,
-                look,
-                reporter=reporter,
-            )
-        except KeyboardInterrupt:
-            if not points and along is None:
-                raise
-            stopped = f"curvature at {name}"
-            break
-        points.append(point)
-        arrays |= found
-        if point["interrupted"]:
-            stopped = f"curvature at {name}, {point['interrupted']}"
-            break
-    return {
-        "schema": 1,
-        "problem": subject.record,
-        "examples": {"used": int(data[0].shape[0]), "of": subject.problem.examples},
-        "points": points,
-        "along": along,
-        "interrupted": stopped,
-    }, arrays
-
-
-def _check_basis(options: SpectrumOptions, params: Params) -> None:
-    """The vectors that Lanczos keeps for so many eigenvalues, twice while it restarts.
-
-    Raises:
-      InputError: if there are not so many, or they would not fit in memory.
-    """
-    order = trees.size(params)
-    for name in ("top", "bottom"):
-        asked = getattr(options, name)
-        if asked > order and asked != getattr(SpectrumOptions, name):
-            raise InputError(
-                f"--{name} is {asked} and the network has {counted(order, 'parameter')}; ask for "
-                "no more eigenvalues"
-            )
-    vectors = min(order, 2 * sum(options.effort().wanted(order)) + 10)
-    need, available = 8 * vectors * order, psutil.virtual_memory().available
-    if need > available:
-        raise InputError(
-            f"--top {options.top} and --bottom {options.bottom} keep {vectors:,} vectors of "
-            f"{order:,} numbers, {need / 1e9:,.1f} GB, and {available / 1e9:.1f} GB are free; ask "
-            "for fewer"
-        )
-
-
-def _data(options: SpectrumOptions, subject: Subject) -> Any:
-    """The examples that the loss is over."""
-    used = min(subject.problem.examples, options.use_examples or EXAMPLES)
-    x, y = subject.runner.x, subject.runner.y
-    return x[:used], None if y is None else y[:used]
-
-
-def _look(options: SpectrumOptions) -> Look:
-    memory = int(options.memory_gib * 2**30)
-    return Look(options.effort(), options.exact_order, memory, options.layers)
-
-
-def _following(options: SpectrumOptions, problem: Problem) -> Following:
-    return plan_following(
-        problem, looks=options.looks, share=options.share, exact_order=options.exact_order
+    return spectrum_at(
+        subject.problem,
+        one_seed(subject.states, 0),
+        Stage.CHECKPOINT if subject.trained else Stage.INIT,
+        look=options.look(),
+        examples=options.use_examples,
+        settings=subject.record,
+        seeds=subject.seeds,
+        reporter=reporter,
     )
 
 
 def _prediction(options: SpectrumOptions, subject: Subject) -> str:
     """What will be done and how long it will take, about."""
-    data, params = _data(options, subject), one_seed(subject.states, 0).params
-    seconds = predicted_seconds(subject.problem, params, data, _look(options))
+    params = one_seed(subject.states, 0).params
+    data = first_examples(subject.problem, options.use_examples)
+    seconds = predicted_seconds(subject.problem, params, data, options.look())
     sizes = f"{counted(trees.size(params), 'parameter')}, {counted(data[0].shape[0], 'example')}"
     if not options.along:
         return f"{sizes}: about {duration(seconds)}"
-    following = _following(options, subject.problem)
+    following = options.following(subject.problem)
     more = "" if len(following.epochs) >= LOOKS else " (a larger --share: more)"
     looks = f"{len(following.epochs)} looks on {following.examples:,} examples{more}"
     points = f"the Hessian at the start and the end about {duration(2 * seconds)}"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from jaxid.core.types import Estimate
+
 NONE = "-"
 """What stands where there is no number."""
 SUSPECTS = {
@@ -79,17 +81,22 @@ def plus_minus(value: float | None, error: float | None, digits: int = 3) -> str
     return f"{number(value, digits)} ± {number(error, 2)}"
 
 
-def estimate(found: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """An Estimate's dict {value, error, converged, method} as text.
+def estimate(found: Estimate | Mapping[str, Any] | None, digits: int = 3) -> str:
+    """An Estimate, or its dict {value, error, converged, method}, as text.
 
     An error below the digits shown is left out; an estimate that did not converge says so.
     """
-    if not found or found.get("value") is None:
+    if isinstance(found, Estimate):
+        value, error, converged = found.value, found.error, found.converged
+    else:
+        known = found or {}
+        value, error = known.get("value"), known.get("error")
+        converged = known.get("converged", True)
+    if value is None:
         return NONE
-    value, error = found["value"], found.get("error")
     shown = error is not None and abs(error) > abs(value) * 0.5 * 10.0 ** (1 - digits)
     text = plus_minus(value, error if shown else None, digits)
-    return text if found.get("converged", True) else f"{text} (not converged)"
+    return text if converged else f"{text} (not converged)"
 
 
 def ratio_of(trial: Mapping[str, Any]) -> float | None:

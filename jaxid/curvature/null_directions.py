@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -50,9 +51,8 @@ REASONS = (
     "rarely_active",
     "rescaling",
     "imitated",
-    "output_rank",
-    "other",
 )
+"""Those of which directions are built."""
 Dense: TypeAlias = tuple[np.ndarray, np.ndarray | None]
 """(kernel, bias) of one layer, or a direction of them."""
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "linear"})
@@ -71,6 +71,32 @@ class Directions(NamedTuple):
 
     by_reason: dict[str, np.ndarray]
     log10_permutations: float
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """How many null directions have which reason, as the module has them; each is counted once.
+
+    Attributes:
+      dead_unit, constant_input, collinear_input, rarely_active, rescaling, imitated: such
+        directions, less those that came before.
+      output_rank: what fewer outputs than parameters explain beyond them.
+      other: without a reason.
+    """
+
+    dead_unit: int
+    constant_input: int
+    collinear_input: int
+    rarely_active: int
+    rescaling: int
+    imitated: int
+    output_rank: int
+    other: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(astuple(self))
 
 
 def null_directions(model: Model, params: Params, inputs: Array) -> Directions:
@@ -96,7 +122,7 @@ def null_directions(model: Model, params: Params, inputs: Array) -> Directions:
         layers = [layer.get(params) for layer in model.layers]
         skips = [layer.skip for layer in model.layers]
         seen, sensitive, slopes = _layers(layers, names, inputs, skips)
-        found: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS[:6]}
+        found: dict[str, list[np.ndarray]] = {reason: [] for reason in REASONS}
 
         def add(reason: str, parts: dict[int, Dense]) -> None:
             found[reason].append(_flat(model, params, parts))
@@ -136,10 +162,8 @@ def null_directions(model: Model, params: Params, inputs: Array) -> Directions:
     )
 
 
-def count_reasons(
-    directions: Directions, null_dim: int, *, order: int, outputs: int
-) -> dict[str, int]:
-    """How many null directions have which reason; exclusive, and they sum to ``null_dim``.
+def count_reasons(directions: Directions, null_dim: int, *, order: int, outputs: int) -> Reasons:
+    """How many null directions have which reason; they sum to ``null_dim``.
 
     Args:
       directions: from `null_directions`.
@@ -147,17 +171,18 @@ def count_reasons(
       order: its order.
       outputs: examples times outputs, which bounds its rank.
     """
-    counts, rows, rank = {}, np.zeros((0, order)), 0
-    for reason in REASONS[:6]:
+    counts: dict[str, int] = {}
+    rows, rank = np.zeros((0, order)), 0
+    for reason in REASONS:
         rows = np.concatenate([rows, _unit_rows(directions.by_reason[reason])])
         now = min(_rank(rows), null_dim)
         counts[reason] = now - rank
         rank = now
     # What the bound on the rank alone would leave flat, less what has a reason already.
     bound = max(0, order - outputs)
-    counts["output_rank"] = max(0, min(null_dim, bound) - rank)
-    counts["other"] = null_dim - rank - counts["output_rank"]
-    return counts
+    output_rank = max(0, min(null_dim, bound) - rank)
+    left = null_dim - rank - output_rank
+    return Reasons(**counts, output_rank=output_rank, other=left)
 
 
 def _rank(rows: np.ndarray) -> int:

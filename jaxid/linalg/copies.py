@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxid.core import interrupt, trees
 from jaxid.core.types import Key, MatVec, Params
-from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, eigenpairs
+from jaxid.linalg.lanczos import RESTARTS, TOLERANCE, Eigenpairs, Stop, eigenpairs
 from jaxid.linalg.operators import Deflated, combination, inner_products
 
 ROUNDS = 12
@@ -90,8 +90,7 @@ def all_copies(
         )
         values = np.concatenate([values, more.values[new]])
         bounds = np.concatenate([bounds, more.bounds[new]])
-    stopped = f"{ROUNDS} deflations were spent: copies may be missing"
-    last = found._replace(products=products, scale=scale, stopped=stopped)
+    last = found._replace(products=products, scale=scale, stopped=Stop.DEFLATIONS, budget=ROUNDS)
     return _chosen(taken, values, bounds, top, bottom, last, tolerance, sure=False)
 
 

@@ -21,6 +21,7 @@ orthogonalises twice against all rows, written or not.
 
 from __future__ import annotations
 
+import enum
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +48,34 @@ STRIDE = 4
 """Products between two looks at the Ritz values."""
 
 
+class Stop(enum.Enum):
+    """Why an iteration ended."""
+
+    TOLERANCE = "tolerance"
+    """Every residual met it."""
+    ROUNDING = "rounding"
+    """Rounding in the products keeps a residual above the tolerance."""
+    RESTARTS = "restarts"
+    """Their budget was spent."""
+    DEFLATIONS = "deflations"
+    """Their budget was spent: copies may be missing (`jaxid.linalg.copies`)."""
+    START = "start"
+    """It is zero or not finite."""
+    OPERATOR = "operator"
+    """It is not finite."""
+
+
+_WORDS = {
+    Stop.TOLERANCE: "every residual met the tolerance",
+    Stop.ROUNDING: "rounding in the products keeps a residual above the tolerance",
+    Stop.RESTARTS: "the budget of {} restarts was spent",
+    Stop.DEFLATIONS: "{} deflations were spent: copies may be missing",
+    Stop.START: "the start vector is zero or not finite",
+    Stop.OPERATOR: "the operator is not finite",
+}
+"""For the method of an `Estimate`; {} stands for the budget."""
+
+
 class Eigenpairs(NamedTuple):
     """Ritz pairs at the ends of a spectrum.
 
@@ -59,6 +88,7 @@ class Eigenpairs(NamedTuple):
       scale: the largest |Ritz value| seen.
       products: how many products with the operator were made.
       stopped: why the iteration ended.
+      budget: restarts, or deflations, that it might make.
     """
 
     values: np.ndarray
@@ -67,17 +97,21 @@ class Eigenpairs(NamedTuple):
     vectors: Params
     scale: float
     products: int
-    stopped: str
+    stopped: Stop
+    budget: int
 
     @property
     def method(self) -> str:
-        """How the values were obtained, for an `Estimate`."""
-        return f"thick-restart Lanczos, {self.products} products, {self.stopped}"
+        """How the values were obtained, or why there are none, for an `Estimate`."""
+        why = _WORDS[self.stopped].format(self.budget)
+        if self.values.size == 0:
+            return why
+        return f"thick-restart Lanczos, {self.products} products, {why}"
 
     def estimate(self, index: int) -> Estimate:
         """One value with its bound; without a value if there is none."""
         if self.values.size == 0:
-            return Estimate(None, None, False, self.stopped)
+            return Estimate(None, None, False, self.method)
         return Estimate(
             float(self.values[index]),
             float(self.bounds[index]),
@@ -192,7 +226,7 @@ def eigenpairs(
     rows = min(size, max(rows, wanted + 2))
     length = float(trees.norm(start))
     if not 0 < length < np.inf:
-        return _none(start, 0, "the start vector is zero or not finite")
+        return _none(start, 0, Stop.START, restarts)
     product = prepared(matvec, operand)
     grown = start_basis(start, rows)
     kept, border, filled = np.zeros(0), np.zeros(0), 0
@@ -207,7 +241,7 @@ def eigenpairs(
         beside = np.asarray(grown.off, np.float64)[:filled]
         small = _projected(kept, border, np.asarray(grown.diagonal, np.float64)[:filled], beside)
         if not np.isfinite(small).all():
-            return _none(start, products, "the operator is not finite")
+            return _none(start, products, Stop.OPERATOR, restarts)
         values, weights = np.linalg.eigh(small)
         scale = max(scale, float(np.abs(values).max()))
         bounds = beside[-1] * weights[-1]
@@ -231,18 +265,17 @@ def eigenpairs(
     ritz, found, bounds = _ordered(ritz, order), found[order], bounds[order]
     converged = bounds <= tolerance * scale
     if converged.all():
-        stopped = "every residual met the tolerance"
-    elif met:
-        stopped = "rounding in the products keeps a residual above the tolerance"
+        stopped = Stop.TOLERANCE
     else:
-        stopped = f"the budget of {restarts} restarts was spent"
-    return Eigenpairs(found, bounds, converged, ritz, scale, products + wanted, stopped)
+        stopped = Stop.ROUNDING if met else Stop.RESTARTS
+    made = products + wanted
+    return Eigenpairs(found, bounds, converged, ritz, scale, made, stopped, restarts)
 
 
-def _none(start: Params, products: int, why: str) -> Eigenpairs:
+def _none(start: Params, products: int, why: Stop, budget: int) -> Eigenpairs:
     empty = np.zeros(0)
     vectors = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), start)
-    return Eigenpairs(empty, empty, np.zeros(0, bool), vectors, 0.0, products, why)
+    return Eigenpairs(empty, empty, np.zeros(0, bool), vectors, 0.0, products, why, budget)
 
 
 def _held(rows: int, top: int, bottom: int) -> np.ndarray:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxid.core.types import Estimate
 from jaxid.core.wording import number
-from jaxid.plot.style import BLUE, GREY, ORANGE, RED, Arrays, Record, new_figure, note, plain
+from jaxid.plot.style import BLUE, GREY, ORANGE, RED, new_figure, note, plain
+from jaxid.spectra.along_training import AlongTraining, SeedLook
+from jaxid.spectra.spectrum import Spectrum
 
-PANELS = (
+Name: TypeAlias = Literal["loss", "sharpness", "preconditioned", "limit", "effective_kappa"]
+PANELS: tuple[tuple[Name, str, str], ...] = (
     ("loss", "loss on these examples", GREY),
     ("sharpness", "sharpness", BLUE),
     ("preconditioned", "rate times curvature", ORANGE),
@@ -19,26 +23,25 @@ PANELS = (
 )
 
 
-def values(along: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
+def values(along: AlongTraining, name: Name) -> tuple[np.ndarray, np.ndarray]:
     """((points, seeds) values, NaN where there is none; the same, whether converged)."""
 
-    def one(row: Record) -> Any:
-        found = row[name]
-        return found if isinstance(found, dict) else {"value": found, "converged": True}
+    def one(row: SeedLook) -> tuple[float | None, bool]:
+        found = getattr(row, name)
+        return (found.value, found.converged) if isinstance(found, Estimate) else (found, True)
 
-    rows = [[one(row) for row in point["seeds"]] for point in along["points"]]
-    numbers = [[np.nan if e["value"] is None else e["value"] for e in row] for row in rows]
-    return np.array(numbers, float), np.array([[e["converged"] for e in row] for row in rows])
+    rows = [[one(row) for row in point.seeds] for point in along.points]
+    numbers = [[np.nan if value is None else value for value, _ in row] for row in rows]
+    return np.array(numbers, float), np.array([[done for _, done in row] for row in rows])
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(result: Spectrum) -> Figure | None:
     """Four panels over the epochs, one line for each seed; None without looks."""
-    del arrays
-    along = record.get("along")
-    if not along:
+    along = result.along
+    if along is None:
         return None
     figure = new_figure(6.0, _title(along))
-    epochs = np.array([point["epoch"] for point in along["points"]])
+    epochs = np.array([point.epoch for point in along.points])
     for axes, (name, label, colour) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         found, converged = values(along, name)
         plain(axes, "epoch", label)
@@ -77,11 +80,11 @@ def _lines(
             axes.plot(epochs[at], found[at, seed], "o", color=colour, mfc=fill, ms=4)
 
 
-def _title(along: Record) -> str:
+def _title(along: AlongTraining) -> str:
     sharpness, _ = values(along, "sharpness")
     with np.errstate(invalid="ignore"):
         means = [float(np.nanmean(row)) if np.isfinite(row).any() else None for row in sharpness]
-    few = f"On the first {along['examples']:,} examples sharpness"
+    few = f"On the first {along.examples:,} examples sharpness"
     text = f"{few} goes from {number(means[0])} to {number(means[-1])}"
     seen, _ = values(along, "preconditioned")
     limit, _ = values(along, "limit")
@@ -91,13 +94,13 @@ def _title(along: Record) -> str:
     return text
 
 
-def caption(record: Record, arrays: Arrays) -> str:
-    """What to see, with this run's numbers."""
-    del arrays
-    along = record["along"]
-    looking, training = along["seconds"]["looking"], along["seconds"]["training"]
+def caption(result: Spectrum) -> str:
+    """What to see, with this run's numbers; only where the figure is drawn."""
+    along = result.along
+    assert along is not None
+    looking, training = along.seconds.looking, along.seconds.training
     return (
-        f"Looks at {len(along['points'])} points of training, on the first "
-        f"{along['examples']:,} examples, one line for each seed; hollow where not converged. "
+        f"Looks at {len(along.points)} points of training, on the first "
+        f"{along.examples:,} examples, one line for each seed; hollow where not converged. "
         f"They took {number(looking)} s beside {number(training)} s of training."
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from jaxid.plot import along_training, density, layer_spectra, optimizer_limit
-from jaxid.plot.style import Arrays, Record, save
+from jaxid.plot.style import save_figures
+from jaxid.spectra.spectrum import Spectrum
 
 _MODULES = {
     "density": density,
@@ -15,6 +17,8 @@ _MODULES = {
 }
 
 
-def draw_curvature(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
+def draw_curvature(result: Spectrum, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    return save({name: module.draw for name, module in _MODULES.items()}, record, arrays, folder)
+    return save_figures(
+        {name: partial(module.draw, result) for name, module in _MODULES.items()}, folder
+    )

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from jaxid.core.wording import estimate, number, percent
-from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
+from jaxid.plot.style import BLUE, GREY, INK, RED, new_figure, note, plain
+from jaxid.spectra.matrix import DensityFound, MatrixSpectrum, Share
+from jaxid.spectra.point import PointSpectrum
+from jaxid.spectra.spectrum import Spectrum
+from jaxid.spectra.words import STAGES
 
 BINS_PER_DECADE = 4
-MATRIX = "hessian"
 LEAST = 1e-7
 """Shares below this are not drawn."""
-NAMES = {"init": "at the start", "end": "at the end", "checkpoint": "at the checkpoint"}
 
 
 class Side(NamedTuple):
@@ -57,45 +59,46 @@ def sides(nodes: np.ndarray, weights: np.ndarray, floor: float) -> dict[int, Sid
     return found
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def drawn(found: MatrixSpectrum | None) -> DensityFound | None:
+    """A matrix's density, if there are nodes to draw."""
+    if found is None or found.density is None or not found.density.nodes.size:
+        return None
+    return found.density
+
+
+def draw(result: Spectrum) -> Figure | None:
     """One row of axes for each point: negative left, positive right; None without a density."""
-    points = [p for p in record["points"] if f"{p['name']}/{MATRIX}/nodes" in arrays]
+    densities = [(point, drawn(point.hessian)) for point in result.points]
+    points = [(point, density) for point, density in densities if density is not None]
     if not points:
         return None
-    figure = new_figure(1.0 + 3.2 * len(points), _title(points[-1]))
+    figure = new_figure(1.0 + 3.2 * len(points), _title(points[-1][0]))
     grid = figure.add_gridspec(len(points), 2, width_ratios=[1, 2])
-    for row, point in enumerate(points):
-        found = next(m for m in point["matrices"] if m["name"] == MATRIX)
-        prefix = f"{point['name']}/{MATRIX}"
-        floor = found["density"]["blur"]
-        both = sides(arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"], floor)
+    for row, (point, density) in enumerate(points):
+        floor = density.blur
+        both = sides(density.nodes, density.weights, floor)
         if not both:
             continue
         left, right = (figure.add_subplot(grid[row, k]) for k in (0, 1))
         for axes, sign in ((left, -1), (right, 1)):
-            _side(axes, both.get(sign), sign, found, arrays.get(f"{prefix}/eigenvalues"), floor)
+            _side(axes, both.get(sign), sign, point.hessian, floor)
         left.set_ylabel("share of all eigenvalues in a bin")
         right.tick_params(labelleft=False)
         right.sharey(left)
         left.set_ylim(LEAST, 2)
-        name = NAMES.get(point["name"], point["name"])
-        zero = found["density"]["zero"]
-        note(
-            right, 0.0, 1.03, f"{name}: {_zero(zero)} too near 0 to tell from it", INK, va="bottom"
-        )
+        text = f"{STAGES[point.name]}: {_zero(density.zero)} too near 0 to tell from it"
+        note(right, 0.0, 1.03, text, INK, va="bottom")
         right.set_xlabel("positive eigenvalues")
         left.set_xlabel("negative eigenvalues")
     return figure
 
 
-def _zero(zero: Record) -> str:
-    error = "" if zero["error"] is None else f" ± {percent(zero['error'])}"
-    return f"{percent(zero['share'])}{error}"
+def _zero(zero: Share) -> str:
+    error = "" if zero.error is None else f" ± {percent(zero.error)}"
+    return f"{percent(zero.share)}{error}"
 
 
-def _side(
-    axes: Axes, side: Side | None, sign: int, found: Record, exact: np.ndarray | None, floor: float
-) -> None:
+def _side(axes: Axes, side: Side | None, sign: int, found: MatrixSpectrum, floor: float) -> None:
     plain(axes)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -108,13 +111,12 @@ def _side(
         )
         low = np.maximum(side.share - side.error, LEAST)[shown]
         axes.vlines(centres[shown], low, (side.share + side.error)[shown], color=colour, lw=1.2)
-    if exact is not None:
-        _exact(axes, sign * exact, found["exact"]["threshold"])
-    ends = found["top"] if sign > 0 else found["bottom"]
-    for end in ends:
-        if sign * end["value"] > floor:
-            style = "-" if end["converged"] else ":"
-            axes.axvline(abs(end["value"]), ymax=0.08, color=colour, lw=1.2, ls=style)
+    if found.exact is not None:
+        _exact(axes, sign * found.exact.eigenvalues, found.exact.threshold)
+    for end in found.top if sign > 0 else found.bottom:
+        if sign * end.value > floor:
+            style = "-" if end.converged else ":"
+            axes.axvline(abs(end.value), ymax=0.08, color=colour, lw=1.2, ls=style)
     if side is not None:
         axes.axvline(floor, color=GREY, lw=1.0, ls=(0, (4, 2)))
     if sign < 0:
@@ -137,25 +139,24 @@ def _exact(axes: Axes, signed: np.ndarray, threshold: float) -> None:
     note(axes, 0.02, 0.97, "line: every eigenvalue, float64", INK, va="top")
 
 
-def _title(point: Record) -> str:
-    found = next(m for m in point["matrices"] if m["name"] == MATRIX)
-    name = NAMES.get(point["name"], point["name"])
-    text = f"Hessian {name}: largest eigenvalue {estimate(found['lambda_max'])}"
-    if found["density"] is not None:
-        share = percent(found["density"]["zero"]["share"])
+def _title(point: PointSpectrum) -> str:
+    found = point.hessian
+    text = f"Hessian {STAGES[point.name]}: largest eigenvalue {estimate(found.lambda_max)}"
+    if found.density is not None:
+        share = percent(found.density.zero.share)
         text += f", {share} of eigenvalues too near 0 to tell"
     return text
 
 
-def caption(record: Record, arrays: Arrays) -> str:
-    """What to see, with this run's numbers."""
-    del arrays
-    found = next(m for m in record["points"][-1]["matrices"] if m["name"] == MATRIX)
-    blur = number(found["density"]["blur"])
+def caption(result: Spectrum) -> str:
+    """What to see, with this run's numbers; only where the figure is drawn."""
+    found = result.points[-1].hessian
+    density = found.density
+    assert density is not None
     return (
-        f"Shares of the {found['order']:,} eigenvalues in bins of a quarter of a decade, by "
-        f"{found['density']['method']}; bars are standard errors over the probes. Marks at the "
+        f"Shares of the {found.order:,} eigenvalues in bins of a quarter of a decade, by "
+        f"{density.method}; bars are standard errors over the probes. Marks at the "
         "bottom are eigenvalues found one by one, dotted where they have not converged. Nearer "
-        f"to 0 than the dashed line, {blur}, so many products don't tell eigenvalues from 0; "
-        "the line of all eigenvalues, where they were computed, does."
+        f"to 0 than the dashed line, {number(density.blur)}, so many products don't tell "
+        "eigenvalues from 0; the line of all eigenvalues, where they were computed, does."
     )

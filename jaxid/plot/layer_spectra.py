@@ -6,28 +6,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import estimate, number
-from jaxid.plot.density import NAMES
-from jaxid.plot.style import BLUE, GREY, RED, Arrays, Record, new_figure, note, plain
+from jaxid.plot.density import drawn
+from jaxid.plot.style import BLUE, GREY, RED, new_figure, note, plain
+from jaxid.spectra.point import PointSpectrum
+from jaxid.spectra.spectrum import Spectrum
+from jaxid.spectra.words import STAGES
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(result: Spectrum) -> Figure | None:
     """One row for each layer: nodes of its density, sized by weight; None without layers."""
-    if not record["points"]:
+    if not result.points:
         return None
-    point = record["points"][-1]
-    layers = point["layers"]
-    shown = [m for m in layers if f"{_prefix(point, m)}/nodes" in arrays]
+    point = result.points[-1]
+    found = [(layer, drawn(layer)) for layer in point.layers]
+    shown = [(layer, density) for layer, density in found if density is not None]
     if not shown:
         return None
     figure = new_figure(1.6 + 0.55 * len(shown), _title(point))
     axes = plain(figure.add_subplot(), "|eigenvalue| of the layer's block")
     axes.set_xscale("log")
     axes.grid(axis="y", visible=False)
-    for place, found in enumerate(shown):
-        prefix = _prefix(point, found)
-        floor = found["density"]["blur"]
-        nodes, weights = arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"]
-        weights = weights / weights.shape[0]
+    for place, (layer, density) in enumerate(shown):
+        floor, nodes = density.blur, density.nodes
+        weights = density.weights / density.weights.shape[0]
         for sign, colour in ((1, BLUE), (-1, RED)):
             inside = sign * nodes > floor
             sizes = 6 + 160 * weights[inside] ** 0.5
@@ -44,37 +45,31 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
             axes,
             float(np.abs(nodes).max()) * 1.6,
             place,
-            estimate(found["lambda_max"]),
+            estimate(layer.lambda_max),
             BLUE,
             coordinates="data",
             va="center",
         )
-    axes.set_yticks(range(len(shown)), [m["name"] for m in shown])
+    axes.set_yticks(range(len(shown)), [layer.name for layer, _ in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 30)
     return figure
 
 
-def _prefix(point: Record, layer: Record) -> str:
-    """Where a layer's arrays are: beside the matrices', of which it may have a name."""
-    apart = "layer " if layer["name"] in {m["name"] for m in point["matrices"]} else ""
-    return f"{point['name']}/{apart}{layer['name']}"
-
-
-def _title(point: Record) -> str:
-    tops = [(m["lambda_max"]["value"] or 0.0, m["name"]) for m in point["layers"]]
+def _title(point: PointSpectrum) -> str:
+    tops = [(layer.lambda_max.value or 0.0, layer.name) for layer in point.layers]
     highest, lowest = max(tops), min(tops)
-    name = NAMES.get(point["name"], point["name"])
+    name = STAGES[point.name]
     if lowest[0] <= 0:
         return f"Layers' own curvature {name}: the steepest is {highest[1]}"
     ratio = number(highest[0] / lowest[0])
     return f"Layers' own curvature {name} differs by a factor of {ratio}: most in {highest[1]}"
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(result: Spectrum) -> str:
     """What to see."""
-    del record, arrays
+    del result
     return (
         "The diagonal block of the Hessian that belongs to each layer's own weights, the others "
         "held. Dots are nodes of its density, larger where more eigenvalues are (blue positive, "

@@ -6,15 +6,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import estimate, number
-from jaxid.plot.density import LEAST, NAMES, sides
-from jaxid.plot.style import BLUE, GREY, INK, ORANGE, RED, Arrays, Record, new_figure, note, plain
+from jaxid.plot.density import LEAST, drawn, sides
+from jaxid.plot.style import BLUE, GREY, INK, ORANGE, RED, new_figure, note, plain
+from jaxid.spectra.point import PointSpectrum
+from jaxid.spectra.spectrum import Spectrum
+from jaxid.spectra.words import STAGES, moments
 
-MATRIX = "preconditioned"
 
-
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(result: Spectrum) -> Figure | None:
     """The density of R^(1/2) H R^(1/2) at each point; None without an optimizer's view."""
-    points = [p for p in record["points"] if f"{p['name']}/{MATRIX}/nodes" in arrays]
+    points = [point for point in result.points if drawn(point.preconditioned) is not None]
     if not points:
         return None
     figure = new_figure(3.8, _title(points[-1]))
@@ -22,24 +23,22 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for row, (point, colour) in enumerate(zip(points, (BLUE, ORANGE), strict=False)):
-        found = next(m for m in point["matrices"] if m["name"] == MATRIX)
-        prefix = f"{point['name']}/{MATRIX}"
-        both = sides(
-            arrays[f"{prefix}/nodes"], arrays[f"{prefix}/weights"], found["density"]["blur"]
-        )
+        found = point.preconditioned
+        assert found is not None and found.density is not None
+        both = sides(found.density.nodes, found.density.weights, found.density.blur)
         if 1 not in both:
             continue
         side = both[1]
         axes.stairs(np.maximum(side.share, LEAST), 10**side.edges, color=colour, lw=1.8)
-        text = f"{NAMES.get(point['name'], point['name'])}: largest {estimate(found['lambda_max'])}"
+        text = f"{STAGES[point.name]}: largest {estimate(found.lambda_max)}"
         note(axes, 0.99, 0.97 - 0.07 * row, text, colour, ha="right", va="top", fontweight="bold")
-    limit = points[-1]["optimizer"]["limit"]
-    if limit["value"] is not None:
-        axes.axvline(limit["value"], color=RED, lw=1.4)
+    limit = points[-1].optimizer.limit.value
+    if limit is not None:
+        axes.axvline(limit, color=RED, lw=1.4)
         axes.text(
-            limit["value"],
+            limit,
             0.03,
-            f" limit {number(limit['value'])}",
+            f" limit {number(limit)}",
             color=RED,
             fontsize=8.5,
             va="bottom",
@@ -47,16 +46,15 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         )
     axes.set_ylim(LEAST, 300)
     below = 0.97 - 0.07 * len(points)
-    note(axes, 0.99, below, points[-1]["optimizer"]["how"], GREY, ha="right", va="top")
+    note(axes, 0.99, below, moments(points[-1].optimizer), GREY, ha="right", va="top")
     text = "right of the limit: those modes grow"
     note(axes, 0.99, below - 0.07, text, INK, ha="right", va="top")
     return figure
 
 
-def _title(point: Record) -> str:
-    found = next(m for m in point["matrices"] if m["name"] == MATRIX)
-    limit, top = point["optimizer"]["limit"]["value"], found["lambda_max"]["value"]
-    name = NAMES.get(point["name"], point["name"])
+def _title(point: PointSpectrum) -> str:
+    found, name = point.preconditioned, STAGES[point.name]
+    limit, top = point.optimizer.limit.value, None if found is None else found.lambda_max.value
     if limit is None or top is None:
         return f"What the optimizer sees {name}"
     side = "above" if top > limit else "below"
@@ -66,9 +64,9 @@ def _title(point: Record) -> str:
     )
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(result: Spectrum) -> str:
     """What to see."""
-    del record, arrays
+    del result
     return (
         "Eigenvalues of the Hessian between the square roots of the optimizer's effective rates. "
         "On a quadratic with its second moments frozen, modes beyond the limit, which is read off "

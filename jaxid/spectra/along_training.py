@@ -14,14 +14,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core import trees
-from jaxid.core.errors import InputError
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.random import role_key, seed_key
 from jaxid.core.types import Array, Estimate, Params
@@ -35,92 +33,95 @@ from jaxid.linalg.trace import hutchinson
 from jaxid.optim.rates import effective_rates
 from jaxid.optim.stability_limit import stability_limit
 from jaxid.problem.problem import Problem
-from jaxid.spectra.point import FLOAT64, float32_inside, loss_and_gradient
+from jaxid.spectra.all_eigenvalues import float32_inside
+from jaxid.spectra.following import Following
+from jaxid.spectra.look import loss_and_gradient
 from jaxid.training.loop import Anneal, TrainState, one_seed
 from jaxid.training.run import Runner
 
-Record = dict[str, Any]
-SHARE = 0.1
-"""Arithmetic of the looks over that of the training, by default."""
-LOOKS = 8
-PRODUCTS = 96
-"""Hessian-vector products of one look at one seed, about: two warm-started eigenvalues, the
-trace, the gradient's measure."""
-STEP_PASSES, PRODUCT_PASSES = 3.0, 4.0
-"""Forward passes that a training step and a product cost, about."""
-LEAST_EXAMPLES = 64
 TRACE_PROBES = 4
 GRADIENT_STEPS = 32
 
 
 @dataclass(frozen=True)
-class Following:
-    """When and on what to look.
+class SeedLook:
+    """One seed at one point of training; without values once it is no longer finite.
 
     Attributes:
-      epochs: looks before these epochs; the last may be the number of epochs, the end.
+      seed: which.
+      loss: mean over the examples, in training units; None where it is not finite.
+      sharpness: the Hessian's largest eigenvalue.
+      preconditioned: the largest of R^(1/2) H R^(1/2), R being the optimizer's rates.
+      limit: of that, from which on the optimizer's update diverges.
+      trace: of the Hessian.
+      effective_kappa: at 99 % of what is left.
+      kappa: the Hessian's condition number.
+    """
+
+    seed: int
+    loss: float | None
+    sharpness: Estimate
+    preconditioned: Estimate
+    limit: Estimate
+    trace: Estimate
+    effective_kappa: Estimate
+    kappa: Estimate
+
+
+@dataclass(frozen=True)
+class AlongPoint:
+    """All seeds at one point of training.
+
+    Attributes:
+      epoch: so many were finished.
+      step: so many steps were taken.
+      seeds: a look at each.
+    """
+
+    epoch: int
+    step: int
+    seeds: tuple[SeedLook, ...]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What it took, on a wall clock, in seconds.
+
+    Attributes:
+      training, looking: compiling included.
+    """
+
+    training: float
+    looking: float
+
+
+@dataclass(frozen=True)
+class AlongTraining:
+    """Curvature along training.
+
+    Attributes:
+      epochs: looks were planned before these; the last may be the end.
       examples: of the training set, the first so many.
-      share: planned arithmetic of the looks over that of the training.
-      exact: whether each look takes every eigenvalue of the Hessian, in float64.
+      share_planned: arithmetic of the looks over that of the training.
+      seconds: what it took.
+      points: the looks that were made.
+      interrupted: epochs that were finished when an interrupt came; None if none came.
     """
 
     epochs: tuple[int, ...]
     examples: int
-    share: float
-    exact: bool = False
+    share_planned: float
+    seconds: Seconds
+    points: tuple[AlongPoint, ...]
+    interrupted: int | None
 
 
-def plan_following(
-    problem: Problem,
-    *,
-    looks: int | None = None,
-    share: float = SHARE,
-    examples: int | None = None,
-    exact_order: int = 0,
-) -> Following:
-    """Evenly spaced looks, and as many examples as the share of the training's cost allows;
-    fewer looks, unless they are given, where that would be under 64. Very short runs cost
-    more; ``share`` says so.
+@dataclass
+class _Starts:
+    """One seed's eigenvectors, from which the next look goes on."""
 
-    Args:
-      problem: its epochs, steps and examples.
-      looks: how many, the start and the end included; 8, or as few as the share asks for, if
-        None.
-      share: of the training's arithmetic, 10 % by default.
-      examples: take so many instead; the share is then what that costs.
-      exact_order: parameters up to which every eigenvalue is computed at each look, if the
-        share allows it, for the condition number: as many products as there are parameters.
-
-    Raises:
-      InputError: for fewer than two looks, or a share that is not positive.
-    """
-    if not share > 0 or (looks is not None and looks < 2):
-        given = "" if looks is None else f"--looks is {looks} and "
-        raise InputError(f"{given}--share is {share}; use 2 or more looks and a share above 0")
-    training = STEP_PASSES * problem.epochs * problem.steps_per_epoch * problem.batch_size
-
-    def cost(products: int) -> float:
-        """Of one example at every look."""
-        return PRODUCT_PASSES * products * count
-
-    def affordable(products: int) -> int:
-        return int(share * training / cost(products))
-
-    count = min(looks or LOOKS, problem.epochs + 1)
-    # Fewer looks before too few examples.
-    free = looks is None and examples is None
-    while free and count > 2 and affordable(PRODUCTS) < LEAST_EXAMPLES:
-        count -= 1
-    at = np.linspace(0, problem.epochs, count).round().astype(int)
-    order = trees.size(jax.eval_shape(problem.init, jax.random.key(0)))
-    every = PRODUCTS + FLOAT64 * order
-    enough = min(problem.examples, examples or LEAST_EXAMPLES)
-    exact = order <= exact_order and affordable(every) >= enough
-    products = every if exact else PRODUCTS
-    if examples is None:
-        examples = max(LEAST_EXAMPLES, affordable(products))
-    examples = min(problem.examples, examples)
-    return Following(tuple(at.tolist()), examples, cost(products) * examples / training, exact)
+    plain: Params | None = None
+    scaled: Params | None = None
 
 
 def follow_training(
@@ -130,18 +131,18 @@ def follow_training(
     *,
     memory: int = MEMORY,
     reporter: Reporter = SILENT,
-) -> tuple[Record, TrainState]:
+) -> tuple[AlongTraining, TrainState]:
     """Train those seeds and look at their curvature on the way.
 
     Args:
       runner: of the problem.
       seeds: which.
-      following: from `plan_following`.
+      following: from `jaxid.spectra.following.plan_following`.
       memory: bytes that passes over the examples may hold.
       reporter: progress.
 
     Returns:
-      (the record, the end states, stacked). A seed that is no longer finite has no values
+      (what was seen, the end states, stacked). A seed that is no longer finite has no values
       from then on. After Ctrl-C the looks that were made, and in ``interrupted`` the epoch.
 
     Raises:
@@ -155,9 +156,9 @@ def follow_training(
     states, stop = runner.init(seeds), problem.steps_per_epoch
     still = Anneal(*(jnp.asarray(v, jnp.int32) for v in Anneal()))
     product = curvature_product(problem).within(memory, one_seed(states, 0).params, data)
-    starts: list[dict[str, Params | None]] = [{} for _ in seeds]
+    starts = [_Starts() for _ in seeds]
     look = partial(_look, problem, product, data, following.exact, memory)
-    points: list[Record] = []
+    points: list[AlongPoint] = []
     training = looking = 0.0
     stopped, epoch = None, 0
     with reporter.task("training and looking", problem.epochs + len(following.epochs)) as task:
@@ -166,12 +167,12 @@ def follow_training(
                 if epoch in following.epochs:
                     began = time.perf_counter()
                     limit = _limit(problem, one_seed(states, 0))
-                    rows = [
+                    rows = tuple(
                         look(one_seed(states, k), seed, starts[k], limit)
                         for k, seed in enumerate(seeds)
-                    ]
+                    )
                     looking += time.perf_counter() - began
-                    points.append({"epoch": epoch, "step": epoch * stop, "seeds": rows})
+                    points.append(AlongPoint(epoch, epoch * stop, rows))
                     task.advance(1, f"looked before epoch {epoch + 1}")
                 if epoch < problem.epochs:
                     began = time.perf_counter()
@@ -183,15 +184,15 @@ def follow_training(
             if not points:
                 raise
             stopped = epoch
-    record = {
-        "epochs": list(following.epochs),
-        "examples": following.examples,
-        "share_planned": following.share,
-        "seconds": {"training": training, "looking": looking},
-        "points": points,
-        "interrupted": stopped,
-    }
-    return record, states
+    seen = AlongTraining(
+        following.epochs,
+        following.examples,
+        following.share,
+        Seconds(training, looking),
+        tuple(points),
+        stopped,
+    )
+    return seen, states
 
 
 def _look(
@@ -202,24 +203,21 @@ def _look(
     memory: int,
     state: TrainState,
     seed: int,
-    starts: dict[str, Params | None],
+    starts: _Starts,
     limit: Estimate,
-) -> Record:
+) -> SeedLook:
     """One seed at one point; ``starts`` keeps the eigenvectors for the next one."""
     params, key = state.params, role_key(seed_key(seed), "following")
     loss, gradient = loss_and_gradient(problem, params, data)
     if not (np.isfinite(float(loss)) and np.isfinite(float(trees.norm(gradient)))):
-        none = Estimate(None, None, False, "the seed is no longer finite")._asdict()
-        names = ("sharpness", "preconditioned", "limit", "trace", "effective_kappa", "kappa")
-        return {"seed": seed, "loss": None} | dict.fromkeys(names, none)
+        none = Estimate(None, None, False, "the seed is no longer finite")
+        return SeedLook(seed, None, none, none, none, none, none, none)
     operand = (params, data)
 
     def drawn(role: str) -> Params:
         return trees.random_like(role_key(key, role), params)
 
-    sharpness, starts["plain"] = follow_largest(
-        product, operand, drawn("sharpness"), starts.get("plain")
-    )
+    sharpness, starts.plain = follow_largest(product, operand, drawn("sharpness"), starts.plain)
     trace = hutchinson(product, operand, params, role_key(key, "trace"), probes=TRACE_PROBES)
     excess = quadratic_excess(product, operand, gradient, steps=GRADIENT_STEPS)
     seen = limit
@@ -228,19 +226,17 @@ def _look(
         seen = Estimate(None, None, False, f"{rates.why}: it has no P")
         if rates.elementwise:
             scaled, random = (operand, rates.descending()), drawn("preconditioned")
-            seen, starts["scaled"] = follow_largest(
-                Scaled(product), scaled, random, starts.get("scaled")
-            )
-    return {
-        "seed": seed,
-        "loss": float(loss),
-        "sharpness": sharpness._asdict(),
-        "preconditioned": seen._asdict(),
-        "limit": limit._asdict(),
-        "trace": trace.trace._asdict(),
-        "effective_kappa": excess.effective_kappa._asdict(),
-        "kappa": _kappa(problem, product, params, data, exact, memory)._asdict(),
-    }
+            seen, starts.scaled = follow_largest(Scaled(product), scaled, random, starts.scaled)
+    return SeedLook(
+        seed,
+        float(loss),
+        sharpness,
+        seen,
+        limit,
+        trace.trace,
+        excess.effective_kappa,
+        _kappa(problem, product, params, data, exact, memory),
+    )
 
 
 def _kappa(
@@ -252,11 +248,11 @@ def _kappa(
     memory: int,
 ) -> Estimate:
     """The Hessian's condition number from all its eigenvalues, where they were planned."""
-    why: str | None
     why = "every eigenvalue costs as many products as there are parameters, beyond the share"
     if exact:
-        why = float32_inside(problem, params, data)
-    if why is not None:
+        narrow = float32_inside(problem, params, data)
+        why = f"the network computes in float32 inside ({', '.join(narrow)})" if narrow else ""
+    if why:
         return Estimate(None, None, False, why)
     return exact_of(product, params, data, limit=memory).kappa
 

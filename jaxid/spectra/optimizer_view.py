@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,37 +27,95 @@ SETTLING = 200
 Adam's bias correction removes what is missing."""
 
 
+class Moments(enum.Enum):
+    """Where the second moments come from that the optimizer divides by."""
+
+    STATE = "state"
+    """Its state's."""
+    SETTLED = "settled"
+    """Before the first step: those after ``batches`` gradients at this point."""
+    NONE = "none"
+    """It has none: P is 1."""
+    NO_P = "no_p"
+    """It has no diagonal P."""
+
+
+@dataclass(frozen=True)
+class RateRange:
+    """Effective rates over the parameters, in the loss's units over squared parameters.
+
+    Attributes:
+      least, largest: of all.
+    """
+
+    least: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class TopMode:
+    """The largest mode of R^(1/2) H R^(1/2) on parameters that have hardly seen a gradient.
+
+    Attributes:
+      parameters: whose rate is within a factor 10 of the largest one.
+      share: of the mode's square that lies on them.
+      next: the second eigenvalue; None where there is none.
+    """
+
+    parameters: int
+    share: float
+    next: float | None
+
+
+@dataclass(frozen=True)
+class OptimizerView:
+    """What the optimizer does to the curvature at a point.
+
+    Attributes:
+      limit: rate times curvature from which on its update diverges.
+      how: where P comes from.
+      batches: gradients at the point, for `Moments.SETTLED`; else 0.
+      why: there is no P, in words; "" where there is one.
+      rates: None where there is no P.
+      top_mode: None where rates differ little, or there is no mode.
+    """
+
+    limit: Estimate
+    how: Moments
+    batches: int
+    why: str
+    rates: RateRange | None
+    top_mode: TopMode | None
+
+
 def optimizer_view(
     problem: Problem, state: TrainState, data: tuple[Array, Array | None], key: Key
-) -> tuple[dict[str, Any], Params | None]:
-    """(the optimizer's limit and how P was found, its rates; None for those where there is
-    no diagonal P)."""
-    opt_state, how = state.opt_state, "second moments of the state"
+) -> tuple[OptimizerView, Params | None]:
+    """(the optimizer's limit and how P was found, without `OptimizerView.top_mode`; its rates,
+    None where there is no diagonal P)."""
+    opt_state, how, batches = state.opt_state, Moments.STATE, 0
     gathers = accumulates(problem.optimizer, state.params, opt_state)
     if gathers and int(state.step) == 0:
         opt_state = _settled(problem, state, data, key)
-        how = f"second moments after {SETTLING} batches' gradients at this point"
+        how, batches = Moments.SETTLED, SETTLING
     elif not gathers:
-        how = "no second moments: P is 1"
+        how = Moments.NONE
     rates = effective_rates(problem.optimizer, opt_state, state.params)
     limit = stability_limit(problem.optimizer, opt_state, state.params)
     if not rates.elementwise:
         none = Estimate(None, None, False, f"{rates.why}: it has no P")
-        record = {"limit": none._asdict(), "how": none.method, "rates": None, "top_mode": None}
-        return record, None
+        return OptimizerView(none, Moments.NO_P, 0, rates.why, None, None), None
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(rates.tree)]
-    spread = {
-        "least": float(min(leaf.min() for leaf in leaves)),
-        "largest": float(max(leaf.max() for leaf in leaves)),
-    }
-    record = {"limit": limit._asdict(), "how": how, "rates": spread, "top_mode": None}
-    return record, rates.descending()
+    spread = RateRange(
+        float(min(leaf.min() for leaf in leaves)), float(max(leaf.max() for leaf in leaves))
+    )
+    return OptimizerView(limit, how, batches, "", spread, None), rates.descending()
 
 
-def top_mode(rates: Params, ends: Eigenpairs) -> dict[str, Any] | None:
+def top_mode(rates: Params, ends: Eigenpairs) -> TopMode | None:
     """How much of the largest mode of R^(1/2) H R^(1/2) lies on parameters whose rate is within a
-    factor 10 of the largest one, whose moments are next to nothing, how many these are, and the
-    second eigenvalue; None where rates differ less, or there is no mode.
+    factor 10 of the largest one, whose moments are next to nothing; None where rates differ less,
+    or there is no mode.
 
     Args:
       rates: R.
@@ -69,11 +129,11 @@ def top_mode(rates: Params, ends: Eigenpairs) -> dict[str, Any] | None:
     quick = rate >= FAST * rate.max()
     if rate.max() <= 0 or quick.sum() > MANY * rate.size:
         return None
-    return {
-        "parameters": int(quick.sum()),
-        "share": float(weight[quick].sum() / weight.sum()),
-        "next": float(ends.values[1]) if ends.values.size > 1 else None,
-    }
+    return TopMode(
+        int(quick.sum()),
+        float(weight[quick].sum() / weight.sum()),
+        float(ends.values[1]) if ends.values.size > 1 else None,
+    )
 
 
 @partial(jax.jit, static_argnums=0)

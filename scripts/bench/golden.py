@@ -19,7 +19,7 @@ bit, so 1e-5 is room for a change and not for noise. It is little room for what 
 float32: on one core in place of two, where sums are taken in another order, 113 entries of
 `spectrum` and 4 of `explain-3` differ by more (residuals, eigenvalues beside 0, nodes of
 densities), and no other number, verdict or count. Keys may come; none may go, unless NAMES says
-what it is called now.
+what it is called now, and a sentence may become an enumeration's word that WORDS gives.
 """
 
 from __future__ import annotations
@@ -73,9 +73,31 @@ TRAJECTORIES = (
     "network",
 )
 """Paths of what the training program gives, compared bit for bit with all below them."""
-NAMES: dict[str, str] = {}
+NAMES: dict[str, str] = {
+    f"{point}/{matrix}/{name}": f"points/{place}/matrices/{index}/{part}/{name}"
+    for place, point in enumerate(("init", "end"))
+    for index, matrix in ((0, "hessian"), (3, "preconditioned"))
+    for part, name in (
+        *(("density", "nodes"), ("density", "weights")),
+        *(("curve", "shares"), ("curve", "effective_kappa")),
+    )
+}
 """Path in the base's record: its path now, with all below it. * is one key or index, and stands
 for the same one in both, in turn."""
+WORDS: dict[str, dict[str, str]] = {
+    "points[*].matrices[*].stopped": {
+        "every residual met the tolerance": "tolerance",
+        "rounding in the products keeps a residual above the tolerance": "rounding",
+        "the budget of 24 restarts was spent": "restarts",
+        "12 deflations were spent: copies may be missing": "deflations",
+    },
+    "points[*].exact.reason": {"4,160 parameters, more than --exact-order 2,000": "order"},
+    "points[*].optimizer.how": {
+        "second moments of the state": "state",
+        "second moments after 200 batches' gradients at this point": "settled",
+    },
+}
+"""Path now: what a sentence of the base's record is called since it is an enumeration's."""
 TOLERANCE = 1e-5
 """Of a float, relative."""
 SLACK = 1e-12
@@ -159,7 +181,8 @@ def compare(
     What lies below a path that differs or is on one side only is passed over.
     """
     table = NAMES if names is None else names
-    old = {_renamed(path, table): leaf for path, leaf in _leaves(base, "", 0.0)}
+    moved = {_renamed(path, table): leaf for path, leaf in _leaves(base, "", 0.0)}
+    old = {path: _reworded(path, leaf) for path, leaf in moved.items()}
     fresh = dict(_leaves(new, "", 0.0))
     done = Comparison([], [])
     closed: list[str] = []
@@ -213,6 +236,17 @@ def _renamed(path: str, names: Mapping[str, str]) -> str:
                 now = now.replace("*", kept, 1)
             return now + path[found.end() :]
     return path
+
+
+def _reworded(path: str, leaf: Any) -> Any:
+    """What an enumeration calls a sentence at that path; itself where it is none of those."""
+    if not isinstance(leaf, str):
+        return leaf
+    for pattern, words in WORDS.items():
+        found = _match(pattern, path)
+        if found and found.end() == len(path):
+            return words.get(leaf, leaf)
+    return leaf
 
 
 def _match(pattern: str, path: str) -> re.Match[str] | None:

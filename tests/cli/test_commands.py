@@ -25,6 +25,7 @@ from jaxid.data import idx, mnist, network
 from jaxid.identity import explain as explaining
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
 from jaxid.spectra import point as looking
+from jaxid.spectra.spectrum import Spectrum
 from jaxid.training.checkpoint import load_state
 from jaxid.training.run import Runner
 
@@ -320,7 +321,7 @@ problem = jaxid.Problem(model=linen.Dense(3), train=(x, None), optimizer=optax.a
 
 
 def spectrum_record(folder):
-    assert (folder / "spectrum.npz").is_file()
+    assert Spectrum.load(folder).points
     return json.loads((folder / "spectrum.json").read_text())
 
 
@@ -390,8 +391,12 @@ def test_an_interrupt_keeps_the_matrices_that_were_finished(tmp_path, monkeypatc
     assert cli.main(["spectrum", *LOOKED_AT, *SMALL, "--out", str(out)]) == 130
     record = spectrum_record(out)
     assert [m["name"] for m in record["points"][0]["matrices"]] == ["hessian"]
-    assert record["interrupted"] == "curvature at init, gauss_newton"
+    stopped = record["interrupted"]
+    assert (stopped["during"], stopped["point"], stopped["matrix"]) == (
+        "curvature", "init", "gauss_newton",
+    )  # fmt: skip
     printed = capsys.readouterr()
+    assert "interrupted (curvature at init, gauss_newton)" in printed.err
     assert "Hessian" in printed.out and "what was finished is written" in printed.err
     assert "40 parameters, 40 examples: about" in printed.err
     assert cli.main(["spectrum", *LOOKED_AT, *SMALL, "--out", str(tmp_path / "none")]) == 130

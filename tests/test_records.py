@@ -1,0 +1,30 @@
+"""No module here passes records about: none annotates a mapping to anything, or reads by a name."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import jaxid
+
+ROOT = Path(jaxid.__file__).parent
+TYPED = (
+    *("linalg/lanczos.py", "linalg/copies.py", "cli/spectrum.py", "presentation/spectra.py"),
+    *(f"spectra/{path.name}" for path in sorted((ROOT / "spectra").glob("*.py"))),
+    *("plot/curvature.py", "plot/density.py", "plot/layer_spectra.py", "plot/optimizer_limit.py"),
+    *("plot/along_training.py", "report/curvature.py"),
+)
+LOOSE = {"dict[str, Any]", "Mapping[str, Any]"}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_no_module_passes_a_record(name):
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Subscript):
+            continue
+        key = node.slice
+        named = isinstance(key, ast.Constant) and isinstance(key.value, str)
+        assert ast.unparse(node) not in LOOSE and not named, f"line {node.lineno}"
