@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxid.spectra.spectrum import Spectrum as Spectrum
     from jaxid.spectra.spectrum import spectrum as spectrum
     from jaxid.training.loop import make_train as make_train
+    from jaxid.training.train import train as train
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,17 @@ _HOMES = {
     "Spectrum": "jaxid.spectra.spectrum",
     "make_train": "jaxid.training.loop",
     "spectrum": "jaxid.spectra.spectrum",
+    "train": "jaxid.training.train",
 }
+
+PLAIN = frozenset({"IdentitySpec", "InputError", "Model", "Problem", "make_train", "train"})
+"""Names that give no result, so that nothing need be known of how results are shown."""
 
 __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Problem",
     "Model",
     "IdentitySpec",
+    "train",
     "make_train",
     "spectrum",
     "Spectrum",
@@ -46,8 +52,9 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        # How results print and draw.
-        importlib.import_module("jaxid.presentation")
+        if name not in PLAIN:
+            # How results print and draw.
+            importlib.import_module("jaxid.presentation")
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
 

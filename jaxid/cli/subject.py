@@ -13,15 +13,18 @@ from rich.console import Console
 
 from jaxid.cli.parsing import spec_of
 from jaxid.core.errors import InputError
-from jaxid.core.manifest import digest, read_json, verify
+from jaxid.core.io import decode, read_values
+from jaxid.core.manifest import digest, verify
 from jaxid.data.sources import Dataset
-from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, check_memory, load_data
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.problem.loading import load_problem
 from jaxid.problem.problem import Problem
 from jaxid.training.checkpoint import FOLDER, RUN, load_state
 from jaxid.training.layout import choose_layout
 from jaxid.training.loop import TrainState
+from jaxid.training.memory import check_memory
 from jaxid.training.run import Runner
+from jaxid.training.train import RunRecord
 
 OWN_FLAGS = {"seeds", "first_seed", "layout", "precision"}
 """Fields of the spec that count for a Problem of one's own too."""
@@ -113,8 +116,8 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
         # Another run may have been written there since.
         if spec_of_checkpoint(options.checkpoint, options.mnist_dir).resolved(dataset) != spec:
             raise InputError(f"--checkpoint {options.checkpoint} was changed meanwhile; try again")
-        stopped = read_json(options.checkpoint / RUN, "", "").get("interrupted")
-        if stopped:
+        stopped = run_of_checkpoint(options.checkpoint).interrupted
+        if stopped is not None:
             line = f"this run was interrupted ({stopped}): its parameters are those of then"
             notes.print(line, highlight=False)
             extra = {"checkpoint_interrupted": str(stopped)}
@@ -124,9 +127,8 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     )
 
 
-def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
-    """The spec that a folder of ``jaxid train`` was trained with, ``mnist_dir`` being this
-    machine's.
+def run_of_checkpoint(folder: Path) -> RunRecord:
+    """What a folder of ``jaxid train`` says of its run.
 
     Raises:
       InputError: one line, if the folder is none, is not whole, or holds what another run left.
@@ -134,16 +136,28 @@ def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
     named = f"--checkpoint {folder}"
     if not folder.is_dir():
         raise InputError(f"{named} is no folder; name the --out folder of jaxid train")
-    record = read_json(folder / RUN, named, "name the --out folder of a finished jaxid train")
+    values = read_values(folder / RUN, named, "name the --out folder of a finished jaxid train")
     files = verify(folder, [RUN, FOLDER]).files
+    try:
+        record = decode(RunRecord, values, {})
+    except InputError as failed:
+        raise InputError(f"{named}: {RUN} is not of this version ({failed}); train again") from None
     own = {name: files[name] for name in files if name.startswith(f"{FOLDER}/")}
-    if record.get("parameters_sha256") != digest(own):
+    if record.parameters_sha256 != digest(own):
         raise InputError(f"{named}: {RUN} belongs to other parameters than {FOLDER}; train again")
-    saved = record.get("problem")
-    if record.get("schema") != 1 or not isinstance(saved, dict):
-        raise InputError(f"{named}: {RUN} is not of this version; train again")
+    return record
+
+
+def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
+    """The spec that a folder of ``jaxid train`` was trained with, ``mnist_dir`` being this
+    machine's.
+
+    Raises:
+      InputError: as `run_of_checkpoint`, and for settings that can't be.
+    """
+    named, saved = f"--checkpoint {folder}", run_of_checkpoint(folder).problem
     known = {f.name for f in dataclasses.fields(IdentitySpec)}
-    fields = {name: value for name, value in saved.items() if name in known}
+    fields: dict[str, Any] = {name: value for name, value in saved.items() if name in known}
     if fields.get("degrees_of_freedom") is None:
         fields["degrees_of_freedom"] = float("inf")
     fields["mnist_dir"] = mnist_dir

@@ -112,4 +112,9 @@ class Result:
         return f"<pre>{html.escape(str(self))}</pre>{shown}"
 
     def _presenter(self) -> Presenter:
-        return _PRESENTERS[type(self)]
+        found = _PRESENTERS.get(type(self))
+        if found is None:
+            raise LookupError(
+                f"how a {type(self).__name__} is shown is not known; import jaxid.presentation"
+            )
+        return found

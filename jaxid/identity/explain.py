@@ -28,11 +28,12 @@ from jaxid.identity.cost import Cost
 from jaxid.identity.findings import follow_ups
 from jaxid.identity.foreseen import foreseen
 from jaxid.identity.prescriptions import Remedy, rate_remedy, remedies
-from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, check_memory
+from jaxid.identity.spec import IdentitySpec, build_problem, build_runner
 from jaxid.identity.trials import Trial, TrialMode, run_trials
 from jaxid.identity.well_posed import well_posedness
 from jaxid.problem.problem import Problem
 from jaxid.training.loop import one_seed
+from jaxid.training.memory import check_memory
 from jaxid.training.run import History, Runner
 
 SCHEMA = 1

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import jax
 import psutil
 
-from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.data.gaussian import GaussianSpec
 from jaxid.data.scaling import fit
@@ -281,37 +279,6 @@ def build_runner(spec: IdentitySpec, problem: Problem) -> Runner:
     """The compiled programs of a spec's problem, in the spec's layout and precision."""
     width = spec.width or problem.train[0].shape[1]
     return Runner(problem, choose_layout(spec.layout, width), spec.precision)
-
-
-def training_bytes(problem: Problem, seeds: int) -> int:
-    """Bytes that training needs: data, then per seed parameters, gradient, moments, one
-    evaluation chunk; from shapes alone."""
-    params = jax.eval_shape(problem.init, jax.random.key(0))
-    opt_state = jax.eval_shape(problem.optimizer.init, params)
-    per_seed = 3 * trees.nbytes(params) + 2 * trees.nbytes(opt_state)
-    data = sum(part[0].nbytes for part in (problem.train, problem.test) if part is not None)
-    return data + seeds * per_seed + 400_000_000
-
-
-def check_memory(problem: Problem, seeds: int, available: int | None = None) -> None:
-    """Refuse before anything is allocated.
-
-    Raises:
-      InputError: naming how many seeds would fit.
-    """
-    if available is None:
-        stats = jax.devices()[0].memory_stats()
-        limit = (stats or {}).get("bytes_limit")
-        available = int(limit) if limit else psutil.virtual_memory().available
-    need, one = training_bytes(problem, seeds), training_bytes(problem, 1)
-    if need <= available:
-        return
-    per_seed = training_bytes(problem, 2) - one
-    fit_seeds = max(0, 1 + (available - one) // per_seed)
-    advice = f"use --seeds {fit_seeds} or fewer" if fit_seeds else "use a smaller --width"
-    raise InputError(
-        f"{seeds} seeds need {need / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; {advice}"
-    )
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -22,11 +22,10 @@ from jaxid.identity.spec import (
     IdentitySpec,
     ScalingName,
     build_problem,
-    check_memory,
     load_data,
-    training_bytes,
 )
 from jaxid.nets.mlp import layer_params
+from jaxid.training.memory import check_memory, training_bytes
 
 INF = float("inf")
 
