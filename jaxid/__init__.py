@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
+    from jaxid.prediction.predict import Prediction as Prediction
+    from jaxid.prediction.predict import predict as predict
     from jaxid.presentation.diagnosis import Diagnosis as Diagnosis
     from jaxid.problem.problem import Problem as Problem
     from jaxid.spectra.spectrum import Spectrum as Spectrum
@@ -26,11 +28,13 @@ _HOMES = {
     "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",
+    "Prediction": "jaxid.prediction.predict",
     "Problem": "jaxid.problem.problem",
     "Spectrum": "jaxid.spectra.spectrum",
     "make_train": "jaxid.training.loop",
     "spectrum": "jaxid.spectra.spectrum",
     "train": "jaxid.training.train",
+    "predict": "jaxid.prediction.predict",
 }
 
 PLAIN = frozenset({"IdentitySpec", "InputError", "Model", "Problem", "make_train", "train"})
@@ -44,6 +48,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "make_train",
     "spectrum",
     "Spectrum",
+    "predict",
+    "Prediction",
     "Diagnosis",
     "InputError",
     "__version__",

@@ -15,6 +15,9 @@ TYPED = (
     *(f"spectra/{path.name}" for path in sorted((ROOT / "spectra").glob("*.py"))),
     *("plot/curvature.py", "plot/density.py", "plot/layer_spectra.py", "plot/optimizer_limit.py"),
     *("plot/along_training.py", "report/curvature.py"),
+    *(f"prediction/{path.name}" for path in sorted((ROOT / "prediction").glob("*.py"))),
+    *("plot/prediction.py", "report/prediction.py", "presentation/prediction.py"),
+    *("cli/predict.py", "identity/foreseen.py", "identity/stable_share.py", "problem/targets.py"),
 )
 LOOSE = {"dict[str, Any]", "Mapping[str, Any]"}
 

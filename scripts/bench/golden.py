@@ -69,21 +69,48 @@ TRAJECTORIES = (
     "measured.loss",
     "loss/train",
     "loss/test",
-    "measured/loss",
+    "measured/loss_by_seed",
     "network",
 )
 """Paths of what the training program gives, compared bit for bit with all below them."""
-NAMES: dict[str, str] = {
-    f"{point}/{matrix}/{name}": f"points/{place}/matrices/{index}/{part}/{name}"
-    for place, point in enumerate(("init", "end"))
-    for index, matrix in ((0, "hessian"), (3, "preconditioned"))
-    for part, name in (
-        *(("density", "nodes"), ("density", "weights")),
-        *(("curve", "shares"), ("curve", "effective_kappa")),
-    )
-}
+NAMES: dict[str, str] = (
+    {
+        f"{point}/{matrix}/{name}": f"points/{place}/matrices/{index}/{part}/{name}"
+        for place, point in enumerate(("init", "end"))
+        for index, matrix in ((0, "hessian"), (3, "preconditioned"))
+        for part, name in (
+            *(("density", "nodes"), ("density", "weights")),
+            *(("curve", "shares"), ("curve", "effective_kappa")),
+        )
+    }
+    | {
+        f"prediction.{name}": f"prediction.{part}.{name}"
+        for part, names in (
+            ("modes", ("without_noise", "floor", "closure_error", "stability")),
+            ("moments", ("tails", "deaths", "resting")),
+        )
+        for name in names
+    }
+    | {
+        "prediction.why": "prediction.why.reason",
+        "predicted/curve": "prediction/curve",
+        "predicted/seeds": "prediction/by_seed",
+        "predicted/without_noise": "prediction/modes/without_noise",
+        "modes/curvature": "prediction/modes/curvature",
+        "modes/excess": "prediction/modes/excess",
+        "modes/epochs": "prediction/modes/epochs",
+        "predicted/steps": "prediction/moments/deaths/steps",
+        "predicted/dead": "prediction/moments/deaths/dead_by_seed",
+        "predicted/fading": "prediction/moments/deaths/fading_by_seed",
+        "predicted/probability_dead": "prediction/moments/deaths/probability_dead",
+        "measured/loss": "measured/loss_by_seed",
+        "measured/steps": "measured/dead_steps",
+        "measured/dead": "measured/dead_by_seed",
+    }
+)
 """Path in the base's record: its path now, with all below it. * is one key or index, and stands
-for the same one in both, in turn."""
+for the same one in both, in turn. Where there is no such path now it keeps its name: another
+command's record may have a path of that name that did not move."""
 WORDS: dict[str, dict[str, str]] = {
     "points[*].matrices[*].stopped": {
         "every residual met the tolerance": "tolerance",
@@ -95,6 +122,13 @@ WORDS: dict[str, dict[str, str]] = {
     "points[*].optimizer.how": {
         "second moments of the state": "state",
         "second moments after 200 batches' gradients at this point": "settled",
+    },
+    "prediction.why.reason": {
+        "the inputs' kurtosis is 2.8, weighted by variance": "tails",
+        "taking modes as uncorrelated costs 0.0035 % by epoch 5": "closure",
+    },
+    "prediction.modes.stability.why": {
+        "above 0.4 of the largest stable rate errors of modes are correlated": "correlated",
     },
 }
 """Path now: what a sentence of the base's record is called since it is an enumeration's."""
@@ -181,9 +215,12 @@ def compare(
     What lies below a path that differs or is on one side only is passed over.
     """
     table = NAMES if names is None else names
-    moved = {_renamed(path, table): leaf for path, leaf in _leaves(base, "", 0.0)}
-    old = {path: _reworded(path, leaf) for path, leaf in moved.items()}
     fresh = dict(_leaves(new, "", 0.0))
+    old: dict[str, Any] = {}
+    for path, leaf in _leaves(base, "", 0.0):
+        now = _renamed(path, table)
+        now = now if now in fresh else path
+        old[now] = _reworded(now, leaf)
     done = Comparison([], [])
     closed: list[str] = []
     for path, leaf in old.items():
@@ -340,12 +377,25 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record, or arrays by name."""
+    """A record, or arrays by name. An array that a record names stands in it as a list: one of
+    the two may have it so."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    beside = path.with_suffix(".npz")
+    return _filled(record, _read(beside)) if beside.is_file() else record
+
+
+def _filled(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The value with arrays as lists where it names them."""
+    if isinstance(value, list):
+        return [_filled(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if list(value) == ["array"] and value["array"] in arrays:
+        return arrays[value["array"]].tolist()
+    return {key: _filled(item, arrays) for key, item in value.items()}
 
 
 def git(*words: str | Path) -> str:
