@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxid.certification.certify import certify as certify
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
@@ -31,6 +32,7 @@ _HOMES = {
     "Prediction": "jaxid.prediction.predict",
     "Problem": "jaxid.problem.problem",
     "Spectrum": "jaxid.spectra.spectrum",
+    "certify": "jaxid.certification.certify",
     "make_train": "jaxid.training.loop",
     "spectrum": "jaxid.spectra.spectrum",
     "train": "jaxid.training.train",
@@ -50,6 +52,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Spectrum",
     "predict",
     "Prediction",
+    "certify",
     "Diagnosis",
     "InputError",
     "__version__",

@@ -18,6 +18,11 @@ TYPED = (
     *(f"prediction/{path.name}" for path in sorted((ROOT / "prediction").glob("*.py"))),
     *("plot/prediction.py", "report/prediction.py", "presentation/prediction.py"),
     *("cli/predict.py", "identity/foreseen.py", "identity/stable_share.py", "problem/targets.py"),
+    *("verification/certificate.py", "verification/endless.py"),
+    *(f"certification/{path.name}" for path in sorted((ROOT / "certification").glob("*.py"))),
+    *("identity/family_verdict.py", "cli/certify.py", "presentation/certification.py"),
+    *("plot/certificate.py", "plot/certified_error.py", "plot/worst_inputs.py"),
+    "report/certificate.py",
 )
 LOOSE = {"dict[str, Any]", "Mapping[str, Any]"}
 

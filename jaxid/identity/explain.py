@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxid.certification.certify import short_certificate
+from jaxid.certification.short_certificate import short_certificate
 from jaxid.core import interrupt, io
 from jaxid.core.progress import Reporter, Timed, terminal
 from jaxid.core.provenance import provenance
@@ -251,7 +251,8 @@ def _certificate(
         params = one_seed(history.state, int(finite[0])).params
         found = short_certificate(problem, params, seeds[int(finite[0])])
         task.advance(1)
-    return found
+    values, _ = io.encode(found)
+    return values
 
 
 def _try(
