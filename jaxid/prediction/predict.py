@@ -1,8 +1,8 @@
 """What training will do, said before its first step: by the sharpest means that apply.
 
-  one linear layer, an optimizer linear in the gradient   mode by mode (`jaxid.prediction.modes`)
-  one layer, linear or ReLU outputs, any other optimizer  moments by strata (`.moments`)
-  any other network, an optimizer linear in the gradient  its linearisation (`.linearised`)
+  one linear layer, an optimizer linear in the gradient   mode by mode (`from_modes`)
+  one layer, linear or ReLU outputs, any other optimizer  moments by strata (`from_moments`)
+  any other network, an optimizer linear in the gradient  its linearisation (`from_linearisation`)
 
 all for the mean square error. For the rest there is no curve, with the reason; what the optimizer
 does first and what the layers pass on is said all the same.

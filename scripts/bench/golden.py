@@ -89,6 +89,11 @@ NAMES: dict[str, str] = (
         for part, names in (
             ("modes", ("without_noise", "floor", "closure_error", "stability")),
             ("moments", ("tails", "deaths", "resting")),
+            (
+                "linearised",
+                ("error", "converged", "linearised_floor", "sharpness", "share_of_stable"),
+            ),
+            ("linearised", ("noise_added", "noise_drift", "examples", "checked", "elsewhere")),
         )
         for name in names
     }

@@ -123,7 +123,7 @@ def test_nothing_of_the_network_is_evaluated(which):
 @pytest.mark.slow
 def test_beyond_its_range_it_says_so_before_anyone_compares():
     cases = [
-        ({"scaling": "standardized"}, 0.9, Reason.CORRELATED, "correlated"),
+        ({"scaling": "standardized"}, 0.9, Reason.CLOSURE, "uncorrelated"),
         ({"scaling": "standardized"}, 1.5, Reason.FAR_OUT, "far out"),
         ({}, 1.1, Reason.DIVERGES, "largest curvature"),
     ]
