@@ -13,6 +13,7 @@ from rich.console import Console
 from jaxid.core import interrupt
 from jaxid.core.arrays import write_arrays
 from jaxid.core.folder import Folder, claimed
+from jaxid.core.result import WIDTH, Result
 from jaxid.report.json_file import write_json
 
 
@@ -76,3 +77,25 @@ def finish(
     figures = f"   figures: {out.path / 'figures'}" if drawn else ""
     print(f"\ndata: {out.path / name}.json, .npz{figures}")
     return interrupt.CODE if record["interrupted"] else 0
+
+
+def finished(result: Result, interrupted: str | None, out: Folder, notes: Console) -> int:
+    """Write a result and its figures, print it, and give the exit code.
+
+    Args:
+      result: what the command found.
+      interrupted: where an interrupt came, in words; None if none came.
+      out: the folder.
+      notes: for what is not the result.
+    """
+    drawn = result.write(out)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    result.print(console)
+    if interrupted is not None:
+        what = f"interrupted ({interrupted}); what was finished is written"
+        notes.print(what, highlight=False, style="dim")
+    figures = f"   figures: {out.path / 'figures'}" if drawn else ""
+    print(f"\ndata: {out.path / result.STEM}.json, .npz{figures}")
+    return 0 if interrupted is None else interrupt.CODE
