@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxid.certification.certify import certify as certify
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
@@ -24,6 +25,7 @@ _HOMES = {
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",
     "Problem": "jaxid.problem.problem",
+    "certify": "jaxid.certification.certify",
     "make_train": "jaxid.training.loop",
 }
 
@@ -32,6 +34,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Model",
     "IdentitySpec",
     "make_train",
+    "certify",
     "Diagnosis",
     "InputError",
     "__version__",
@@ -40,6 +43,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        # How results print and draw.
+        importlib.import_module("jaxid.presentation")
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
 

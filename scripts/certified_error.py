@@ -23,8 +23,11 @@ import common
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxid.certification.certify import certify_regions, error_network
-from jaxid.certification.regions import Effort, Region, regions
+from jaxid.certification.certified import RegionCertificate
+from jaxid.certification.certify_regions import certify_regions
+from jaxid.certification.error_function import error_network
+from jaxid.certification.regions import Effort, Region, RegionKind, regions
+from jaxid.core.io import encode
 from jaxid.core.progress import Reporter
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 from jaxid.training.loop import one_seed
@@ -66,12 +69,12 @@ def measure(options: Options, reporter: Reporter) -> common.Record:
         top = float(np.max(problem.train[0]))
         found = boxes + balls(dataset.test[:count], top, RADII[::2] if options.quick else RADII)
         net = error_network(problem, params)
-        certified, _, _ = certify_regions(net, found, effort, options.seed, reporter)
+        certified, _ = certify_regions(net, found, effort, options.seed, reporter)
         rows.append(
             {
                 "depth": depth,
                 "test_loss": float(history.test[0, -1]),
-                "regions": certified,
+                "regions": [as_json(one) for one in certified],
             }
         )
     record = {"seeds": [options.seed], "images": count, "maximum": top, "networks": rows}
@@ -85,8 +88,14 @@ def balls(images: np.ndarray, top: float, radii: tuple[float, ...]) -> list[Regi
         for k, image in enumerate(np.asarray(images, np.float64)):
             low, high = np.maximum(image - radius, 0.0), np.minimum(image + radius, top)
             name, words = f"ball_{radius:g}_{k}", f"within {radius:g}"
-            found.append(Region(name, words, Interval(low, high), radius))
+            found.append(Region(RegionKind.BALL, name, words, Interval(low, high), radius))
     return found
+
+
+def as_json(found: RegionCertificate) -> common.Record:
+    """Its numbers, without arrays."""
+    values, arrays = encode(found)
+    return {name: value for name, value in values.items() if name not in arrays}
 
 
 def finding(record: common.Record) -> str:

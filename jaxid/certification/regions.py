@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -52,17 +53,31 @@ class Effort:
             raise InputError(f"--radius is {self.radius}; give a positive number")
 
 
-class Region(NamedTuple):
-    """A box of inputs.
+class RegionKind(enum.Enum):
+    """What a region is."""
+
+    BOX = "box"
+    RANGE = "range"
+    BOUNDING_BOX = "bounding_box"
+    BALL = "ball"
+    CURVE = "curve"
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A box of inputs, in original units.
 
     Attributes:
-      name: of its arrays.
+      kind: a box of the user's own; the range of all features; each feature's own range; a ball
+        about an example; a box of the interval curve.
+      name: unlike any other's; the attack's random starts are drawn by it.
       words: for a reader.
       box: low and high, each (inputs,).
       half_width: the largest, over the features.
       share: of the data's half width, for the interval curve; None for others.
     """
 
+    kind: RegionKind
     name: str
     words: str
     box: Interval
@@ -82,10 +97,12 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
         first, last = effort.box
         box = Interval(np.full(x.shape[1], first), np.full(x.shape[1], last))
         words = f"your box, every feature from {first:g} to {last:g}"
-        found.append(Region("box", words, box, 0.5 * (last - first)))
+        found.append(Region(RegionKind.BOX, "box", words, box, 0.5 * (last - first)))
+    words = f"every feature from {least:g} to {most:g}"
     found += [
-        Region("range", f"every feature from {least:g} to {most:g}", Interval(low, high), half),
+        Region(RegionKind.RANGE, "range", words, Interval(low, high), half),
         Region(
+            RegionKind.BOUNDING_BOX,
             "bounding_box",
             "each feature within its own range on the training set",
             Interval(x.min(axis=0), x.max(axis=0)),
@@ -96,7 +113,7 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
     part = problem.train if training or problem.test is None else problem.test
     centres = np.asarray(part[0][: effort.balls], np.float64).reshape(-1, x.shape[1])
     radius = effort.radius if effort.radius is not None else (most - least) / 20
-    name = "training" if training else "test"
+    whose = "training" if training else "test"
     for k, centre in enumerate(centres[: effort.balls]):
         # An example of the test set may lie outside of the training set's range.
         least_there, most_there = np.minimum(low, centre), np.maximum(high, centre)
@@ -105,13 +122,14 @@ def regions(problem: Problem, effort: Effort) -> list[Region]:
             np.maximum(centre - radius, least_there), np.minimum(centre + radius, most_there)
         )
         where = "which lies beyond the range" if beyond else "and in range"
-        words = f"within {radius:g} of {name} example {k + 1}, {where}"
-        found.append(Region(f"ball_{k + 1}", words, box, radius))
+        words = f"within {radius:g} of {whose} example {k + 1}, {where}"
+        found.append(Region(RegionKind.BALL, f"ball_{k + 1}", words, box, radius))
     if effort.curve:
         centre = 0.5 * (least + most)
         for share in SHARES:
             ends = np.full(x.shape[1], share * half)
             box = Interval(centre - ends, centre + ends)
             words = f"every feature within {share * half:g} of {centre:g}"
-            found.append(Region(f"curve_{share:g}", words, box, share * half, share))
+            name = f"curve_{share:g}"
+            found.append(Region(RegionKind.CURVE, name, words, box, share * half, share))
     return found

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from rich.console import Console
 
-from jaxid.certification.certify import (
-    certify_regions,
-    error_function,
-    error_network,
-    predicted_seconds,
-)
-from jaxid.certification.regions import Effort, regions
-from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid import presentation as presentation
+from jaxid.certification.certified import Certification, Stage
+from jaxid.certification.certify import certify_parameters, foresee
+from jaxid.certification.regions import Effort
+from jaxid.cli.output import claimed_out, finished, named_first
 from jaxid.cli.parsing import parse, spec_of
 from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
-from jaxid.core.provenance import provenance
-from jaxid.core.types import Params
 from jaxid.core.wording import counted, duration
-from jaxid.identity.family_verdict import family_record
-from jaxid.plot.certificate import draw_certificate
+from jaxid.identity.family_verdict import family_verdict
 from jaxid.problem.loading import load_function
-from jaxid.report.certificate import print_certificate
 from jaxid.training.loop import one_seed
 from jaxid.verification.bounds import MethodName
-from jaxid.verification.check import Original
 
 EFFORT = Effort()
 
@@ -93,15 +81,10 @@ def run(argv: Sequence[str]) -> int:
     target = None if options.target is None else load_function(options.target)
     notes = Console(stderr=True)
     with claimed_out(options.out, options.overwrite, notes) as out:
-        reporter = terminal(notes)
-        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+        reporter, began = terminal(notes), datetime.datetime.now(datetime.UTC)
         subject = load_subject(own, options, notes)
-        record, arrays = measure(options, subject, target, notes, reporter)
-        seconds = round(time.perf_counter() - clock, 2)
-        record |= {"provenance": provenance(subject.seeds[:1], started, seconds)}
-        return finish(
-            record, arrays, out, "certificate", draw_certificate, print_certificate, notes
-        )
+        found = measure(options, subject, target, notes, reporter, began)
+        return finished(found, found.interrupted, out, notes)
 
 
 def measure(
@@ -110,50 +93,35 @@ def measure(
     target: Callable[[Any], Any] | None,
     notes: Console,
     reporter: Reporter,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The record, and the worst inputs and outputs."""
+    began: datetime.datetime,
+) -> Certification:
+    """Say what it will take, train if that is asked for, certify the first seed's network."""
     problem, effort = subject.problem, spec_of(Effort, options)
-    if target is None and not problem.is_identity:
-        raise InputError("this Problem has targets of its own; name their function with --target")
-    found = regions(problem, effort)
-    # Read before training too, so that what can't be bounded is refused at once.
     params = one_seed(subject.states, 0).params
-    net = error_network(problem, params, target)
-    about = duration(predicted_seconds(net, found, effort))
-    trained = subject.trained or options.untrained
-    what = f"{counted(len(found), 'region')}: about {about}" + ("" if trained else ", and training")
+    # Read before training too, so that what can't be bounded is refused at once.
+    foreseen = foresee(problem, params, target, effort=effort)
+    stage = Stage.CHECKPOINT if subject.trained else Stage.INIT if options.untrained else Stage.END
+    training = ", and training" if stage is Stage.END else ""
+    what = f"{counted(foreseen.regions, 'region')}: about {duration(foreseen.seconds)}{training}"
     notes.print(what, highlight=False, style="dim")
-    if not trained:
+    if stage is Stage.END:
         history = subject.runner.train(subject.seeds, reporter=reporter)
         params = one_seed(history.state, 0).params
-        net = error_network(problem, params, target)
-    family, named = None, network_arrays(params)
+    family = None
     if subject.spec is not None and target is None:
-        family, written = family_record(subject.spec, problem)
-        named |= written
-    original = Original(error_function(problem, params, target))
-    rows, arrays, interrupted = certify_regions(
-        net, found, effort, subject.seeds[0], reporter, original
+        family = family_verdict(subject.spec, problem)
+    return certify_parameters(
+        problem,
+        params,
+        stage,
+        target,
+        effort=effort,
+        seed=subject.seeds[0],
+        seeds=subject.seeds[:1],
+        settings=subject.record,
+        target_name=None if options.target is None else options.target.rpartition("/")[2],
+        family=family,
+        image_shape=subject.image_shape,
+        began=began,
+        reporter=reporter,
     )
-    arrays |= named
-    for row in rows:
-        x = arrays[f"{row['region']}/x"].reshape((1, *np.shape(problem.train[0])[1:]))
-        shown = problem.original(problem.net.apply(params, problem.inputs(jnp.asarray(x))))
-        arrays[f"{row['region']}/output"] = np.asarray(shown).ravel()
-    if subject.image_shape is not None:
-        arrays["images/shape"] = np.asarray(subject.image_shape)
-        arrays["images/maximum"] = np.asarray(float(np.max(problem.train[0])))
-    return {
-        "schema": 1,
-        "problem": subject.record,
-        "target": "identity" if options.target is None else options.target.rpartition("/")[2],
-        "family": family,
-        "regions": rows,
-        "interrupted": interrupted,
-    }, arrays
-
-
-def network_arrays(params: Params) -> dict[str, np.ndarray]:
-    """The certified network's parameters, by their places in its tree."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    return {f"network{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in leaves}

@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxid.certification.certify import short_certificate
+from jaxid.certification.short_certificate import short_certificate
 from jaxid.core import interrupt
+from jaxid.core.io import encode
 from jaxid.core.progress import Reporter, Timed, terminal
 from jaxid.core.provenance import provenance
 from jaxid.data.sources import Dataset
@@ -249,7 +250,8 @@ def _certificate(
         params = one_seed(history.state, int(finite[0])).params
         found = short_certificate(problem, params, seeds[int(finite[0])])
         task.advance(1)
-    return found
+    values, _ = encode(found)
+    return values
 
 
 def _try(

@@ -8,39 +8,72 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.certification.family import (
+    FamilyKind,
+    FamilyVerdict,
+    LossPart,
+    MeanSquare,
+    WitnessLayer,
+)
 from jaxid.core.precision import float64
 from jaxid.expressivity.family import Target
-from jaxid.expressivity.verdict import Verdict, verdict
-from jaxid.identity.representation import family_of, representability
+from jaxid.expressivity.verdict import verdict
+from jaxid.identity.representation import Representation, family_of, representability
 from jaxid.identity.spec import IdentitySpec
 from jaxid.problem.problem import Problem
 
-Record = dict[str, Any]
+
+def family_verdict(spec: IdentitySpec, problem: Problem) -> FamilyVerdict:
+    """What any parameters of the family could do: the worst error over the range of the data, and
+    the loss over the training set (`jaxid.identity.representation`).
+
+    Args:
+      spec: resolved.
+      problem: built from it.
+    """
+    least_loss = mean_square(representability(spec, problem))
+    target = target_on_range(problem)
+    if target is None:
+        words = "whitening mixes features, so that the box of inputs is no box behind it"
+        return FamilyVerdict(None, words, least_loss)
+    found = verdict(family_of(spec, target.low.size), target)
+    layers = [] if found.witness is None else found.witness.layers
+    return FamilyVerdict(
+        kind=FamilyKind(found.kind),
+        words=found.words,
+        mean_square=least_loss,
+        box=f"training units, inputs from {target.low.min():.4g} to {target.high.max():.4g}",
+        lower=found.lower.error,
+        reason=found.lower.reason,
+        upper=found.upper,
+        attained=found.attained,
+        witness=None if found.witness is None else found.witness.words,
+        layers=tuple(WitnessLayer(kernel, bias) for kernel, bias in layers),
+    )
 
 
-def family_record(spec: IdentitySpec, problem: Problem) -> tuple[Record, dict[str, np.ndarray]]:
-    """(the verdict as JSON, the witness's parameters by name): on the worst error over the
-    range, and, under ``mean_square``, on the loss over the training set
-    (`jaxid.identity.representation`)."""
-    mean_square = representability(spec, problem).record()
-    found, words = family_verdict(spec, problem)
-    written: dict[str, np.ndarray] = {}
-    if found is not None and found.witness is not None:
-        for k, (kernel, bias) in enumerate(found.witness.layers):
-            written |= {f"witness/kernel_{k}": kernel, f"witness/bias_{k}": bias}
-    return verdict_record(found, words) | {"mean_square": mean_square}, written
+def mean_square(found: Representation) -> MeanSquare:
+    """The representation as a certificate has it."""
+    return MeanSquare(
+        verdict=FamilyKind(found.verdict),
+        lower=found.lower,
+        upper=found.upper,
+        witness=found.witness,
+        parts=tuple(LossPart(name, loss) for name, loss in found.parts),
+        how=found.how,
+    )
 
 
-def family_verdict(spec: IdentitySpec, problem: Problem) -> tuple[Verdict | None, str]:
-    """(what the family could represent on the range of the data, in training units; the box in
-    words), or (None, why not)."""
+def target_on_range(problem: Problem) -> Target | None:
+    """The identity in training units on the range of the data; None where maps mix features, so
+    that the box of inputs is no box behind them."""
     x = np.asarray(problem.train[0])
     low, high = np.full(x.shape[1], x.min(), float), np.full(x.shape[1], x.max(), float)
     inputs, targets = (
         _diagonal(mapped, x.shape[1]) for mapped in (problem.input_map, problem.target_map)
     )
     if inputs is None or targets is None:
-        return None, "whitening mixes features, so that the box of inputs is no box behind it"
+        return None
     if np.any(inputs[0] == 0):
         # A constant feature becomes 0: there is nothing to represent in it.
         inputs = (np.where(inputs[0] == 0, 1.0, inputs[0]), inputs[1])
@@ -48,9 +81,7 @@ def family_verdict(spec: IdentitySpec, problem: Problem) -> tuple[Verdict | None
     scale = targets[0] / inputs[0]
     offset = targets[1] - scale * inputs[1]
     ends = np.sort([inputs[0] * low + inputs[1], inputs[0] * high + inputs[1]], axis=0)
-    target = Target(scale, offset, ends[0], ends[1])
-    words = f"training units, inputs from {ends[0].min():.4g} to {ends[1].max():.4g}"
-    return verdict(family_of(spec, x.shape[1]), target), words
+    return Target(scale, offset, ends[0], ends[1])
 
 
 def _diagonal(mapped: Any, d: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -65,19 +96,3 @@ def _diagonal(mapped: Any, d: int) -> tuple[np.ndarray, np.ndarray] | None:
     if np.abs(off).max() > 1e-5 * np.abs(matrix).max():
         return None
     return np.diag(matrix).copy(), values[0]
-
-
-def verdict_record(found: Verdict | None, words: str) -> Record:
-    """As JSON."""
-    if found is None:
-        return {"kind": None, "words": words}
-    return {
-        "kind": found.kind,
-        "words": found.words,
-        "box": words,
-        "lower": found.lower.error,
-        "reason": found.lower.reason,
-        "upper": None if found.upper is None else found.upper._asdict(),
-        "attained": found.attained,
-        "witness": None if found.witness is None else found.witness.words,
-    }

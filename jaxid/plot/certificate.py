@@ -1,15 +1,19 @@
-"""The figures of ``jaxid certify``."""
+"""The figures of a Certification."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from jaxid.certification.certified import Certification
 from jaxid.plot import certified_error, worst_inputs
-from jaxid.plot.style import Arrays, Record, save
+from jaxid.plot.style import save_figures
 
 _MODULES = {"certified_error": certified_error, "worst_inputs": worst_inputs}
 
 
-def draw_certificate(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
+def draw_certificate(result: Certification, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    return save({name: module.draw for name, module in _MODULES.items()}, record, arrays, folder)
+    return save_figures(
+        {name: partial(module.draw, result) for name, module in _MODULES.items()}, folder
+    )

@@ -5,21 +5,22 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxid.core.wording import number
-from jaxid.plot.style import BLUE, GREY, RED, SMALL, Arrays, Record, new_figure, plain
+from jaxid.certification.certified import Certification
+from jaxid.certification.regions import RegionKind
+from jaxid.certification.words import headline
+from jaxid.plot.style import BLUE, GREY, RED, SMALL, new_figure, plain
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(result: Certification) -> Figure | None:
     """Certified and attained worst error over the half width of the box; None without a curve."""
-    del arrays
-    rows = [row for row in record["regions"] if row["share"] is not None]
+    rows = [row for row in result.regions if row.kind is RegionKind.CURVE]
     if not rows:
         return None
-    width = np.array([row["half_width"] for row in rows])
+    width = np.array([row.half_width for row in rows])
     # None where there is no bound: no line there.
-    upper = np.array([row["upper"]["value"] for row in rows], float)
-    lower = np.array([row["lower"]["value"] for row in rows])
-    figure = new_figure(4.0, title(record))
+    upper = np.array([row.upper.value for row in rows], float)
+    lower = np.array([row.lower.value for row in rows], float)
+    figure = new_figure(4.0, headline(result))
     axes = plain(
         figure.subplots(),
         "half width of the interval about the middle of the data's range, every feature in it",
@@ -28,7 +29,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.plot(width, upper, "o-", color=RED, lw=1.6, ms=4, label="no input does worse (certified)")
     axes.plot(width, lower, "s-", color=BLUE, lw=1.6, ms=4, label="an input does this (attack)")
     axes.fill_between(width, lower, upper, color=GREY, alpha=0.15, lw=0)
-    edge = next((row["half_width"] for row in rows if row["share"] == 1.0), None)
+    edge = next((row.half_width for row in rows if row.share == 1.0), None)
     axes.set_xscale("log")
     if np.all(lower > 0):
         axes.set_yscale("log")
@@ -38,14 +39,3 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
                   transform=axes.get_xaxis_transform())  # fmt: skip
     axes.legend(frameon=False, fontsize=SMALL, loc="upper left")
     return figure
-
-
-def title(record: Record) -> str:
-    """The range's worst error in one line."""
-    row = record["regions"][0]
-    low, high = row["lower"]["value"], row["upper"]["value"]
-    if high is None:
-        return f"With {row['words']} the worst error is at least {number(low)}; it has no bound"
-    if high <= low * (1 + 1e-6):
-        return f"With {row['words']} the worst error is {number(high)}, known exactly"
-    return f"With {row['words']} the worst error is between {number(low)} and {number(high)}"

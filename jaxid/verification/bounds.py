@@ -25,7 +25,7 @@ from jaxid.verification.intervals import (
     propagate,
     step_interval,
 )
-from jaxid.verification.network import AffineStep, CurveStep, Network, Numbers, Structure
+from jaxid.verification.network import AffineStep, Network, Numbers, Structure
 
 MethodName: TypeAlias = Literal["intervals", "crown", "alpha"]
 METHODS: tuple[MethodName, ...] = ("intervals", "crown", "alpha")
@@ -74,34 +74,6 @@ def output_bounds(
         if method == "alpha":
             known, looser = _optimised(net, box, known, steps)
         return Bounds(method, _held(output_interval(net.structure, known)), float(looser))
-
-
-def endless(net: Network, box: Interval) -> str | None:
-    """Why a box has no finite bounds, in words; None if intervals alone bound everything.
-
-    Names the first function that may be undefined or infinite on what reaches it.
-    """
-    with float64():
-        held = Interval(*(jnp.asarray(end, jnp.float64).ravel() for end in box))
-        found = _every(net.structure, net.numbers, held)
-    for step, own in zip(net.structure.steps, found[1:], strict=True):
-        infinite = ~(np.asarray(own.low) > -UNBOUNDED) | ~(np.asarray(own.high) < UNBOUNDED)
-        if not infinite.any():
-            continue
-        if isinstance(step, CurveStep):
-            low, high = (np.asarray(end)[infinite] for end in found[step.parent])
-            where = f" at {step.line}" if step.line else ""
-            return (
-                f"a function{where} may be infinite or undefined where its argument lies between "
-                f"{low.min():.6g} and {high.max():.6g}, as bounds have it"
-            )
-        return "numbers on the way may be larger than float64 holds"
-    return None
-
-
-@partial(jax.jit, static_argnums=0)
-def _every(structure: Structure, numbers: Numbers, box: Interval) -> list[Interval]:
-    return propagate(structure, numbers, box)
 
 
 def _held(output: Interval) -> Interval:

@@ -7,14 +7,17 @@ inputs. What each method gives alone stands beside the result.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxid.core.types import Key
 from jaxid.verification.attack import RESTARTS, Attack, evaluated, worst_found
-from jaxid.verification.bounds import METHODS, STEPS, MethodName, endless, output_bounds
+from jaxid.verification.bounds import METHODS, STEPS, MethodName, output_bounds
+from jaxid.verification.endless import Endless, NoBound, endless
 from jaxid.verification.enumeration import enumerable, extremes
 from jaxid.verification.intervals import Interval
 from jaxid.verification.network import AffineStep, Network, PointwiseStep
@@ -24,6 +27,30 @@ ROUNDING = (
     "for the function in real arithmetic with the stored parameters; computed in float64, dot "
     "products widened by gamma_n |W||x|, activations by an allowance for their own error"
 )
+
+
+class Method(enum.Enum):
+    """What an upper bound rests on: an exact formula, or bounds of rising cost."""
+
+    EXACT = "exact"
+    INTERVALS = "intervals"
+    CROWN = "crown"
+    ALPHA = "alpha"
+
+
+@dataclass(frozen=True)
+class ByMethod:
+    """The upper bound that each method gives with all cheaper ones, in the units of e.
+
+    Attributes:
+      exact: the formula's; None for networks that have none.
+      intervals, crown, alpha: infinite where there is no bound, None where it was not computed.
+    """
+
+    exact: float | None = None
+    intervals: float | None = None
+    crown: float | None = None
+    alpha: float | None = None
 
 
 class Certificate(NamedTuple):
@@ -37,18 +64,18 @@ class Certificate(NamedTuple):
       by_method: the upper bound of each method with all cheaper ones.
       looser: share of all sides on which the dearest linear method alone was looser.
       attack: the worst input found.
-      endless: why there is no upper bound, in words; None if there is one.
+      endless: why there is no upper bound; None if there is one.
     """
 
     lower: float
     upper: float
     low: np.ndarray
     high: np.ndarray
-    method: str
-    by_method: dict[str, float]
+    method: Method
+    by_method: ByMethod
     looser: float | None
     attack: Attack
-    endless: str | None = None
+    endless: Endless | None = None
 
 
 def certify(
@@ -74,7 +101,7 @@ def certify(
     """
     low, high = (np.asarray(end, np.float64).ravel() for end in box)
     box = Interval(low, high)
-    by_method: dict[str, float] = {}
+    worst: dict[Method, float] = {}
     least = np.full(net.structure.sizes[-1], -np.inf)
     most, looser = -least, None
     layer = one_layer(net)
@@ -82,13 +109,13 @@ def certify(
         said("one ReLU layer, exactly")
         found = relu_layer(*layer, low, high)
         least, most = found.low - found.rounding, found.high + found.rounding
-        by_method["exact"] = _worst(least, most)
+        worst[Method.EXACT] = _worst(least, most)
     for name in METHODS[: METHODS.index(method) + 1]:
         if layer is not None and name == "alpha":
             break
         said(name)
         bounds = output_bounds(net, box, name, steps=steps)
-        by_method[name] = _worst(*bounds.output)
+        worst[Method(name)] = _worst(*bounds.output)
         least = np.maximum(least, bounds.output.low)
         most = np.minimum(most, bounds.output.high)
         looser = None if name == "intervals" else bounds.looser
@@ -102,9 +129,10 @@ def certify(
         attack = max(attack, evaluated(net, box, extra), key=lambda one: one.error)
     upper = _worst(least, most)
     # The first, and plainest, of those that come to the same.
-    alike = [name for name in by_method if by_method[name] <= upper * (1 + 1e-9)]
-    best = alike[0] if alike else min(by_method, key=lambda name: by_method[name])
-    why = None if np.isfinite(upper) else endless(net, box) or "bounds came out as no numbers"
+    alike = [name for name in worst if worst[name] <= upper * (1 + 1e-9)]
+    best = alike[0] if alike else min(worst, key=lambda name: worst[name])
+    by_method = ByMethod(**{name.value: bound for name, bound in worst.items()})
+    why = None if np.isfinite(upper) else endless(net, box) or Endless(NoBound.NO_NUMBERS)
     return Certificate(attack.error, upper, least, most, best, by_method, looser, attack, why)
 
 

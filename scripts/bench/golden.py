@@ -60,6 +60,7 @@ DATA = "--data digits"
 LEFT_OUT = {
     *("provenance", "version", "versions", "git", "commit", "argv"),
     *("started", "seconds", "predicted_seconds", "cost"),
+    "sha256",  # of files that hold times
 }
 """Keys that are not compared, with all below them: whence and how long, never what."""
 TRAJECTORIES = (
@@ -70,9 +71,27 @@ TRAJECTORIES = (
     "loss/test",
     "measured/loss",
     "network",
+    "network/*",
 )
 """Paths of what the training program gives, compared bit for bit with all below them."""
-NAMES: dict[str, str] = {}
+NAMES: dict[str, str] = {
+    "range/output": "regions/0/outputs",
+    "bounding_box/output": "regions/1/outputs",
+    "ball_1/output": "regions/2/outputs",
+    "ball_2/output": "regions/3/outputs",
+    "range/*": "regions/0/*",
+    "bounding_box/*": "regions/1/*",
+    "ball_1/*": "regions/2/*",
+    "ball_2/*": "regions/3/*",
+    "witness/kernel_*": "family/layers/*/kernel",
+    "witness/bias_*": "family/layers/*/bias",
+    "network['layers'][0]['bias']": "network/0/values",
+    "network['layers'][0]['kernel']": "network/1/values",
+    "network['layers'][1]['bias']": "network/2/values",
+    "network['layers'][1]['kernel']": "network/3/values",
+    "network['layers'][2]['bias']": "network/4/values",
+    "network['layers'][2]['kernel']": "network/5/values",
+}
 """Path in the base's record: its path now, with all below it. * is one key or index, and stands
 for the same one in both, in turn."""
 TOLERANCE = 1e-5
