@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxid.certification.certified import Certification as Certification
     from jaxid.certification.certify import certify as certify
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Certification": "jaxid.certification.certified",
     "Diagnosis": "jaxid.presentation.diagnosis",
     "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
@@ -36,6 +38,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "make_train",
     "certify",
     "Diagnosis",
+    "Certification",
     "InputError",
     "__version__",
 ]

@@ -83,7 +83,7 @@ def certify(
     Example:
       >>> found = jaxid.certify(problem)
       >>> found.regions[0].words, found.regions[0].lower.value, found.regions[0].upper.value
-      ('every feature from 0 to 16', 38.1..., 38.1...)
+      ('every feature from 0 to 16', 77.2652238..., 77.2652238...)
       >>> found.save("runs/certificate")
     """
     _check_target(problem, target)

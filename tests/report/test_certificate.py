@@ -6,6 +6,7 @@ import dataclasses
 
 import certificate_sample as sample
 
+from jaxid import presentation as presentation
 from jaxid.certification.certified import Compared, Stage
 from jaxid.certification.family import FamilyKind, FamilyVerdict
 from jaxid.verification.endless import Endless, NoBound
