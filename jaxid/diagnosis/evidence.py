@@ -18,7 +18,7 @@ from jaxid.core.types import Params
 from jaxid.curvature.last_layer.head import SeedEvidence, examine_head, head_data
 from jaxid.diagnosis.noise import predicted_floor
 from jaxid.nets.activations import CAN_DIE
-from jaxid.problem.problem import Problem
+from jaxid.problem.targets import constant_targets as constant_targets
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.metrics import residual_shift
 from jaxid.training.run import History, Runner
@@ -58,13 +58,6 @@ class Evidence:
 def seed_params(state: TrainState, index: int) -> Params:
     """One seed's parameters out of a stacked state."""
     return jax.tree.map(lambda leaf: leaf[index], state.params)
-
-
-def constant_targets(problem: Problem) -> np.ndarray:
-    """(m,) bool: targets equal on every training example."""
-    x, y = problem.train
-    targets = np.asarray(x if y is None else y)
-    return np.all(targets == targets[:1], axis=0)
 
 
 def gather(
