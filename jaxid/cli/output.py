@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -13,7 +13,10 @@ from rich.console import Console
 from jaxid.core import interrupt
 from jaxid.core.arrays import write_arrays
 from jaxid.core.folder import Folder, claimed
+from jaxid.core.result import WIDTH, Result
 from jaxid.report.json_file import write_json
+
+R = TypeVar("R", bound=Result)
 
 
 def named_first(argv: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -76,3 +79,38 @@ def finish(
     figures = f"   figures: {out.path / 'figures'}" if drawn else ""
     print(f"\ndata: {out.path / name}.json, .npz{figures}")
     return interrupt.CODE if record["interrupted"] else 0
+
+
+def results() -> Console:
+    """Where results are printed; where that is no terminal it is `WIDTH` wide."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def finished(
+    result: R,
+    interrupted: str | None,
+    out: Folder,
+    notes: Console,
+    show: Callable[[R, Console], None] | None = None,
+) -> int:
+    """Write a result and its figures, print it, and give the exit code.
+
+    Args:
+      result: what the command found.
+      interrupted: where an interrupt came, in words; None if none came.
+      out: the folder.
+      notes: for what is not the result.
+      show: prints what of it has not been printed yet; all of it if None.
+    """
+    drawn = result.write(out)
+    if show is None:
+        result.print(results())
+    else:
+        show(result, results())
+    if interrupted is not None:
+        what = f"interrupted ({interrupted}); what was finished is written"
+        notes.print(what, highlight=False, style="dim")
+    figures = f"   figures: {out.path / 'figures'}" if drawn else ""
+    print(f"\ndata: {out.path / result.STEM}.json, .npz{figures}")
+    return 0 if interrupted is None else interrupt.CODE

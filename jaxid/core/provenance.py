@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,78 @@ import jax
 import psutil
 
 
-def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
-    """Where a result comes from: git hash, command line, versions, device, time."""
+@dataclass(frozen=True)
+class Versions:
+    """Of what computed it; None for what is not installed."""
+
+    jaxid: str | None
+    jax: str | None
+    jaxlib: str | None
+    flax: str | None
+    optax: str | None
+    numpy: str | None
+    matfree: str | None
+    python: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes:
+      git: the commit of jaxid's own source; None where git does not track it.
+      argv: the command line, without folders.
+      versions: of the packages.
+      device: platform, kind and cores.
+      dtype: the arithmetic's.
+      seeds: of what was trained; empty where they are not known.
+      started: when, ISO 8601, UTC.
+      seconds: how long it took, on a wall clock.
+    """
+
+    git: str | None
+    argv: tuple[str, ...]
+    versions: Versions
+    device: str
+    dtype: str
+    seeds: tuple[int, ...]
+    started: str
+    seconds: float
+
+
+def origin(seeds: Sequence[int], started: datetime.datetime, seconds: float) -> Provenance:
+    """Where a result comes from that is made now.
+
+    Args:
+      seeds: of what was trained.
+      started, seconds: when it began, and how long it took.
+    """
     device = jax.devices()[0]
-    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
-    return {
-        "git": _git_hash(),
-        "argv": [Path(sys.argv[0]).name, *without_folders(sys.argv[1:])],
-        "versions": {name: _version(name) for name in packages}
-        | {"python": ".".join(map(str, sys.version_info[:3]))},
-        "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
-        "dtype": "float32 training, float64 curvature",
-        "seeds": seeds,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": seconds,
-    }
+    return Provenance(
+        git=_git_hash(),
+        argv=(Path(sys.argv[0]).name, *without_folders(sys.argv[1:])),
+        versions=Versions(
+            jaxid=_version("jaxid"),
+            jax=_version("jax"),
+            jaxlib=_version("jaxlib"),
+            flax=_version("flax"),
+            optax=_version("optax"),
+            numpy=_version("numpy"),
+            matfree=_version("matfree"),
+            python=".".join(map(str, sys.version_info[:3])),
+        ),
+        device=f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
+        dtype="float32 training, float64 curvature",
+        seeds=tuple(seeds),
+        started=started.isoformat(timespec="seconds"),
+        seconds=seconds,
+    )
+
+
+def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
+    """The same for records that are no types yet."""
+    found = origin(seeds, started, seconds)
+    return dataclasses.asdict(found) | {"argv": list(found.argv), "seeds": seeds}
 
 
 def without_folders(words: Sequence[str]) -> list[str]:

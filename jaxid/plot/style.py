@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -53,6 +54,15 @@ def save(
     figures: Mapping[str, Draw], record: Record, arrays: Arrays, folder: Path
 ) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
+    return save_figures(
+        {name: partial(draw, record, arrays) for name, draw in figures.items()}, folder
+    )
+
+
+def save_figures(
+    figures: Mapping[str, Callable[[], Figure | None]], folder: Path
+) -> dict[str, Path]:
+    """Save every figure that there is as PNG and SVG; name -> the PNG's path."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     # Whatever matplotlib was told to do elsewhere, by TeX say; the backend is not touched.
@@ -60,7 +70,7 @@ def save(
     for name, function in figures.items():
         # No date and no random ids, so that the same record gives the same file.
         with mpl.rc_context(plain | {"svg.hashsalt": name}):
-            figure = function(record, arrays)
+            figure = function()
             if figure is None:
                 continue
             paths[name] = folder / f"{name}.png"
