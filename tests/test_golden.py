@@ -150,6 +150,32 @@ def test_a_renamed_key_is_neither(golden: ModuleType) -> None:
     moved["losses/train"] = moved.pop("loss/train")
     done = golden.compare(arrays(), moved, {"loss/train": "losses/train"})
     assert done == golden.Comparison([], [])
+    # Of two commands' records that have a path of that name, one may have stayed.
+    assert golden.compare(record(), record(), names) == golden.Comparison([], [])
+
+
+def test_an_array_that_a_record_names_is_its_list(golden: ModuleType, tmp_path: Path) -> None:
+    moved = {**record(), "shares": {"array": "shares"}}
+    listed = {**arrays(), "shares": np.array(record()["shares"])}
+    base, new = (
+        write(tmp_path / name, values, named)
+        for name, values, named in (("a", record(), arrays()), ("b", moved, listed))
+    )
+    files = [folder / "diagnosis.npz" for folder in (base, new)]
+    for folder, file in zip((base, new), files, strict=True):
+        (folder / "arrays.npz").rename(file)
+    assert golden.compare_runs(base, new) == golden.Comparison([], ["diagnosis.npz shares"])
+
+
+def test_a_sentence_may_become_its_word_and_no_other(
+    golden: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"items[*].cause": {"locked": "zero_gradient", "noise": "optimizer_noise"}}
+    monkeypatch.setattr(golden, "WORDS", words)
+    new = changed("items.0.cause", "zero_gradient")
+    assert lines(golden, record(), new) == ['items[1].cause: "optimizer_noise" -> "noise"']
+    new["items"][1]["cause"] = "optimizer_noise"
+    assert golden.compare(record(), new) == golden.Comparison([], [])
 
 
 def test_trajectories_are_equal_to_the_last_bit(golden: ModuleType) -> None:

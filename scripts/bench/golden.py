@@ -19,7 +19,7 @@ bit, so 1e-5 is room for a change and not for noise. It is little room for what 
 float32: on one core in place of two, where sums are taken in another order, 113 entries of
 `spectrum` and 4 of `explain-3` differ by more (residuals, eigenvalues beside 0, nodes of
 densities), and no other number, verdict or count. Keys may come; none may go, unless NAMES says
-what it is called now.
+what it is called now, and a sentence may become an enumeration's word that WORDS gives.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ DATA = "--data digits"
 LEFT_OUT = {
     *("provenance", "version", "versions", "git", "commit", "argv"),
     *("started", "seconds", "predicted_seconds", "cost"),
+    "sha256",  # of files that hold times
 }
 """Keys that are not compared, with all below them: whence and how long, never what."""
 TRAJECTORIES = (
@@ -68,13 +69,74 @@ TRAJECTORIES = (
     "measured.loss",
     "loss/train",
     "loss/test",
-    "measured/loss",
+    "measured/loss_by_seed",
     "network",
 )
 """Paths of what the training program gives, compared bit for bit with all below them."""
-NAMES: dict[str, str] = {}
+NAMES: dict[str, str] = (
+    {
+        f"{point}/{matrix}/{name}": f"points/{place}/matrices/{index}/{part}/{name}"
+        for place, point in enumerate(("init", "end"))
+        for index, matrix in ((0, "hessian"), (3, "preconditioned"))
+        for part, name in (
+            *(("density", "nodes"), ("density", "weights")),
+            *(("curve", "shares"), ("curve", "effective_kappa")),
+        )
+    }
+    | {
+        f"prediction.{name}": f"prediction.{part}.{name}"
+        for part, names in (
+            ("modes", ("without_noise", "floor", "closure_error", "stability")),
+            ("moments", ("tails", "deaths", "resting")),
+            (
+                "linearised",
+                ("error", "converged", "linearised_floor", "sharpness", "share_of_stable"),
+            ),
+            ("linearised", ("noise_added", "noise_drift", "examples", "checked", "elsewhere")),
+        )
+        for name in names
+    }
+    | {
+        "prediction.why": "prediction.why.reason",
+        "predicted/curve": "prediction/curve",
+        "predicted/seeds": "prediction/by_seed",
+        "predicted/without_noise": "prediction/modes/without_noise",
+        "modes/curvature": "prediction/modes/curvature",
+        "modes/excess": "prediction/modes/excess",
+        "modes/epochs": "prediction/modes/epochs",
+        "predicted/steps": "prediction/moments/deaths/steps",
+        "predicted/dead": "prediction/moments/deaths/dead_by_seed",
+        "predicted/fading": "prediction/moments/deaths/fading_by_seed",
+        "predicted/probability_dead": "prediction/moments/deaths/probability_dead",
+        "measured/loss": "measured/loss_by_seed",
+        "measured/steps": "measured/dead_steps",
+        "measured/dead": "measured/dead_by_seed",
+    }
+)
 """Path in the base's record: its path now, with all below it. * is one key or index, and stands
-for the same one in both, in turn."""
+for the same one in both, in turn. Where there is no such path now it keeps its name: another
+command's record may have a path of that name that did not move."""
+WORDS: dict[str, dict[str, str]] = {
+    "points[*].matrices[*].stopped": {
+        "every residual met the tolerance": "tolerance",
+        "rounding in the products keeps a residual above the tolerance": "rounding",
+        "the budget of 24 restarts was spent": "restarts",
+        "12 deflations were spent: copies may be missing": "deflations",
+    },
+    "points[*].exact.reason": {"4,160 parameters, more than --exact-order 2,000": "order"},
+    "points[*].optimizer.how": {
+        "second moments of the state": "state",
+        "second moments after 200 batches' gradients at this point": "settled",
+    },
+    "prediction.why.reason": {
+        "the inputs' kurtosis is 2.8, weighted by variance": "tails",
+        "taking modes as uncorrelated costs 0.0035 % by epoch 5": "closure",
+    },
+    "prediction.modes.stability.why": {
+        "above 0.4 of the largest stable rate errors of modes are correlated": "correlated",
+    },
+}
+"""Path now: what a sentence of the base's record is called since it is an enumeration's."""
 TOLERANCE = 1e-5
 """Of a float, relative."""
 SLACK = 1e-12
@@ -158,8 +220,12 @@ def compare(
     What lies below a path that differs or is on one side only is passed over.
     """
     table = NAMES if names is None else names
-    old = {_renamed(path, table): leaf for path, leaf in _leaves(base, "", 0.0)}
     fresh = dict(_leaves(new, "", 0.0))
+    old: dict[str, Any] = {}
+    for path, leaf in _leaves(base, "", 0.0):
+        now = _renamed(path, table)
+        now = now if now in fresh else path
+        old[now] = _reworded(now, leaf)
     done = Comparison([], [])
     closed: list[str] = []
     for path, leaf in old.items():
@@ -212,6 +278,17 @@ def _renamed(path: str, names: Mapping[str, str]) -> str:
                 now = now.replace("*", kept, 1)
             return now + path[found.end() :]
     return path
+
+
+def _reworded(path: str, leaf: Any) -> Any:
+    """What an enumeration calls a sentence at that path; itself where it is none of those."""
+    if not isinstance(leaf, str):
+        return leaf
+    for pattern, words in WORDS.items():
+        found = _match(pattern, path)
+        if found and found.end() == len(path):
+            return words.get(leaf, leaf)
+    return leaf
 
 
 def _match(pattern: str, path: str) -> re.Match[str] | None:
@@ -305,12 +382,25 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record, or arrays by name."""
+    """A record, or arrays by name. An array that a record names stands in it as a list: one of
+    the two may have it so."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    beside = path.with_suffix(".npz")
+    return _filled(record, _read(beside)) if beside.is_file() else record
+
+
+def _filled(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The value with arrays as lists where it names them."""
+    if isinstance(value, list):
+        return [_filled(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if list(value) == ["array"] and value["array"] in arrays:
+        return arrays[value["array"]].tolist()
+    return {key: _filled(item, arrays) for key, item in value.items()}
 
 
 def git(*words: str | Path) -> str:
