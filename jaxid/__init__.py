@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxid.core.errors import InputError as InputError
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
+    from jaxid.prediction.predict import Prediction as Prediction
+    from jaxid.prediction.predict import predict as predict
     from jaxid.presentation.diagnosis import Diagnosis as Diagnosis
     from jaxid.problem.problem import Problem as Problem
     from jaxid.training.loop import make_train as make_train
@@ -23,8 +25,10 @@ _HOMES = {
     "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",
+    "Prediction": "jaxid.prediction.predict",
     "Problem": "jaxid.problem.problem",
     "make_train": "jaxid.training.loop",
+    "predict": "jaxid.prediction.predict",
 }
 
 __all__ = [  # noqa: RUF022 - in the order in which a user meets them
@@ -32,6 +36,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Model",
     "IdentitySpec",
     "make_train",
+    "predict",
+    "Prediction",
     "Diagnosis",
     "InputError",
     "__version__",
@@ -40,6 +46,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        # How results print and draw.
+        importlib.import_module("jaxid.presentation")
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
 

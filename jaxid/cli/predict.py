@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from rich.console import Console
 
-from jaxid.cli.output import claimed_out, finish, named_first
+from jaxid import presentation as presentation
+from jaxid.cli.output import claimed_out, finished, named_first, results
 from jaxid.cli.parsing import parse
 from jaxid.cli.subject import Subject, SubjectOptions, load_subject
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter, terminal
-from jaxid.core.provenance import provenance
-from jaxid.core.statistics import sem_by_column
-from jaxid.core.wording import counted
-from jaxid.diagnosis.evidence import constant_targets
-from jaxid.identity.spec import IdentitySpec, build_problem, build_runner
-from jaxid.plot.prediction import draw_prediction
-from jaxid.prediction.predict import method_of, moments_of, predict
-from jaxid.report.prediction import print_prediction, print_verdict
-from jaxid.training.run import Runner
+from jaxid.identity.spec import IdentitySpec
+from jaxid.identity.stable_share import at_share
+from jaxid.prediction.predict import Prediction
+from jaxid.prediction.run import PredictedRun, predicted_run
+from jaxid.report.prediction import interruption, print_rest, print_verdict
 
 
 @dataclass(frozen=True)
@@ -73,121 +64,34 @@ def run(argv: Sequence[str]) -> int:
     options = parse(PredictOptions, rest, "jaxid predict", description)
     notes = Console(stderr=True)
     with claimed_out(options.out, options.overwrite, notes) as out:
-        reporter = terminal(notes)
-        started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
         subject = load_subject(own, options, notes)
         for line in subject.remarks:
             notes.print(line, highlight=False)
-        record, arrays = measure(options, subject, reporter)
-        seconds = round(time.perf_counter() - clock, 2)
-        record |= {"provenance": provenance(subject.seeds, started, seconds)}
-        return finish(record, arrays, out, "prediction", draw_prediction, print_prediction, notes)
+        result = measure(options, subject, terminal(notes))
+        stopped = None if result.interrupted is None else interruption(result.interrupted)
+        # The verdict was printed before training.
+        return finished(result, stopped, out, notes, show=print_rest)
 
 
-def measure(
-    options: PredictOptions, subject: Subject, reporter: Reporter
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def measure(options: PredictOptions, subject: Subject, reporter: Reporter) -> PredictedRun:
     """The prediction, and what training did if it was asked for."""
-    spec, problem, runner = subject.spec, subject.problem, subject.runner
-    method, _ = method_of(problem)
-    moments = None
-    if options.share is not None and (spec is None or method != "modes"):
-        raise InputError(
-            "--share is of one linear layer under sgd; add --output-activation linear "
-            "--optimizer sgd, or leave it out"
-        )
-    if method == "modes":
-        moments = moments_of(problem, reporter)
-        if options.share is not None:
-            limit = moments[1]
-            if limit.value is None:
-                raise InputError(f"--share has no stable rate to share ({limit.method})")
-            # With momentum the settled rate is the rate over 1 - momentum.
-            assert spec is not None and subject.dataset is not None
-            rate = options.share * limit.value * (1 - spec.momentum)
-            spec = dataclasses.replace(spec, learning_rate=rate)
-            problem = build_problem(spec, subject.dataset)
-            runner = build_runner(spec, problem)
-    record: dict[str, Any] = {
-        "schema": 2,
-        "problem": subject.record if spec is None else spec.as_json(),
-        "epochs": problem.epochs,
-        "prediction": None,
-        "measured": None,
-        "interrupted": None,
-    }
-    states = runner.init(subject.seeds)
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        with jax.default_matmul_precision(options.precision):
-            record["prediction"], arrays = predict(
-                problem, states, subject.seeds, options.loss, reporter, moments=moments
-            )
-    except KeyboardInterrupt:
-        record["interrupted"] = "predicting, before a seed was finished"
-        return record, arrays
-    done = record["prediction"].get("interrupted")
-    if done is not None:
-        record["interrupted"] = f"predicting, after {done} of {counted(len(subject.seeds), 'seed')}"
+    runner, settings, moments = subject.runner, subject.record, None
+    if options.share is not None:
+        rated = at_share(options.share, subject.spec, subject.dataset, reporter)
+        runner, settings, moments = rated.runner, rated.spec.as_json(), rated.moments
+    return predicted_run(
+        runner,
+        subject.seeds,
+        losses=options.loss,
+        train=options.run,
+        moments=moments,
+        settings=settings,
+        tell=_verdict,
+        reporter=reporter,
+    )
+
+
+def _verdict(prediction: Prediction) -> None:
     # Whoever reads it may have gone; then the end says so.
     with contextlib.suppress(OSError):
-        print_verdict(record["prediction"])
-    if not options.run or done is not None:
-        return record, arrays
-    try:
-        found = trained(runner, subject.seeds, reporter)
-    except KeyboardInterrupt:
-        record["interrupted"] = "training"
-        return record, arrays
-    if found.interrupted is not None:
-        record["interrupted"] = f"training, after epoch {found.interrupted} of {problem.epochs}"
-    record["measured"] = {
-        "loss": found.loss.mean(axis=0).tolist(),
-        "sem": _sem(found.loss),
-        "dead_steps": found.steps.tolist(),
-        "dead": None if found.dead is None else found.dead.mean(axis=0).tolist(),
-        "dead_sem": None if found.dead is None else _sem(found.dead),
-    }
-    arrays |= {"measured/loss": found.loss, "measured/steps": found.steps}
-    if found.dead is not None:
-        arrays["measured/dead"] = found.dead
-    return record, arrays
-
-
-class Trained(NamedTuple):
-    """What training did, by seed.
-
-    Attributes:
-      loss: (seeds, epochs + 1), on the training set at the start and after each epoch.
-      steps: (t,), where units were counted.
-      dead: (seeds, t), outputs that no example activates though their target varies; None for
-        a model that is not looked into.
-      interrupted: epochs that were finished when an interrupt came; None if none did.
-    """
-
-    loss: np.ndarray
-    steps: np.ndarray
-    dead: np.ndarray | None
-    interrupted: int | None = None
-
-
-def trained(runner: Runner, seeds: list[int], reporter: Reporter) -> Trained:
-    """Train, and look at the whole training set at log-spaced steps and every epoch's end."""
-    history = runner.train(seeds, census=True, test_curve=False, keep=True, reporter=reporter)
-    census, problem = history.census, runner.problem
-    assert census is not None
-    ends = np.flatnonzero(census.step % problem.steps_per_epoch == 0)
-    dead = None
-    if census.dead:
-        varying = ~constant_targets(problem)
-        dead = (census.dead[-1] & varying[None, None, :]).sum(axis=2)
-    losses = np.asarray(census.loss, np.float64)[:, ends]
-    return Trained(losses, census.step, dead, history.interrupted)
-
-
-def _sem(values: np.ndarray) -> list[float] | None:
-    if len(values) < 2:
-        return None
-    with np.errstate(invalid="ignore", over="ignore"):
-        error: list[float] = sem_by_column(values).tolist()
-    return error
+        print_verdict(prediction, results())

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxid.certification.certify import short_certificate
-from jaxid.core import interrupt
+from jaxid.core import interrupt, io
 from jaxid.core.progress import Reporter, Timed, terminal
 from jaxid.core.provenance import provenance
 from jaxid.data.sources import Dataset
@@ -31,6 +31,7 @@ from jaxid.identity.prescriptions import Remedy, rate_remedy, remedies
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, check_memory
 from jaxid.identity.trials import Trial, TrialMode, run_trials
 from jaxid.identity.well_posed import well_posedness
+from jaxid.prediction.words import because
 from jaxid.problem.problem import Problem
 from jaxid.training.loop import one_seed
 from jaxid.training.run import History, Runner
@@ -163,10 +164,10 @@ def _explained(plan: Plan, reporter: Reporter) -> tuple[dict[str, Any], dict[str
             record["first_step"] = far._asdict()
             _analyse(plan, runner, history, record, arrays, reporter)
             record["certificate"] = _certificate(problem, history, spec.seed_list, reporter)
-            record["prediction"], told = foreseen(
-                spec, runner, history.census, reporter, seconds=plan.predicted_seconds
-            )
-            arrays |= told
+            told = foreseen(spec, runner, history.census, reporter, seconds=plan.predicted_seconds)
+            record["prediction"] = io.encode(told)[0] | {"why": because(told.why)}
+            if told.curve is not None:
+                arrays["loss/predicted"] = np.asarray(told.curve)
         _try(plan, history, rate_remedy(far), trials, reporter)
     except KeyboardInterrupt:
         # Hours of training are not thrown away: what is finished is concluded from.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,55 +16,63 @@ from jaxid.plot.style import (
     GREY,
     INK,
     RED,
-    Arrays,
-    Record,
     new_figure,
     note,
     plain,
     plain_numbers,
-    save,
+    save_figures,
 )
+from jaxid.prediction.measured import MeasuredRun
+from jaxid.prediction.predict import Prediction
 
 
-def draw_prediction(record: Record, arrays: Arrays, folder: Path) -> dict[str, Path]:
+def draw_prediction(
+    found: Prediction | None, measured: MeasuredRun | None, folder: Path
+) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
+    if found is None:
+        return {}
     figures = {"predicted_loss": predicted_loss, "deaths": deaths, "time_of_modes": time_of_modes}
-    return save(figures, record, arrays, folder)
+    return save_figures(
+        {name: partial(function, found, measured) for name, function in figures.items()}, folder
+    )
 
 
-def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
+def predicted_loss(found: Prediction, measured: MeasuredRun | None) -> Figure | None:
     """The predicted loss over the epochs, with what training then did."""
-    curve, measured = arrays.get("predicted/curve"), arrays.get("measured/loss")
+    curve = found.curve
     if curve is None:
         return None
-    found = record["prediction"]
-    figure = new_figure(4.0, _title(record))
+    figure = new_figure(4.0, _title(found, measured))
     axes = plain(figure.add_subplot(), "epoch", "loss on the training set, training units")
     epochs = np.arange(curve.size)
-    until = min(float(found["until"]), float(epochs[-1]))
+    until = min(float(found.until), float(epochs[-1]))
     if until < epochs[-1]:
         axes.axvspan(until, float(epochs[-1]), facecolor=FAINT, edgecolor=GREY, linewidth=0.6,
                      label="out of the prediction's range")  # fmt: skip
-    for values in arrays.get("predicted/seeds", curve[None][:0]):
+    for values in () if found.by_seed is None else found.by_seed:
         axes.plot(epochs, np.where(np.isfinite(values), values, np.nan), color=BLUE, linewidth=0.7,
                   alpha=0.5)  # fmt: skip
+    quiet = None if found.modes is None else found.modes.without_noise
     for values, style, name in (
         (curve, "-", "predicted"),
-        (arrays.get("predicted/without_noise"), ":", "predicted without batch noise"),
+        (quiet, ":", "predicted without batch noise"),
     ):
         if values is not None:
             shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
             axes.plot(epochs, shown, color=BLUE, linestyle=style,
                       linewidth=2.0 if style == "-" else 1.2, label=name)  # fmt: skip
     if measured is not None:
-        shown = np.where(np.isfinite(measured) & (measured > 0), measured, np.nan)
-        label = f"measured, each of {len(measured)} seeds" if len(measured) > 1 else "measured"
+        losses = measured.loss_by_seed
+        shown = np.where(np.isfinite(losses) & (losses > 0), losses, np.nan)
+        label = f"measured, each of {len(losses)} seeds" if len(losses) > 1 else "measured"
         for k, values in enumerate(shown):
             axes.plot(epochs[: values.size], values, color=INK, marker="o", markersize=3.5,
                       linestyle="none", label=label if k == 0 else None)  # fmt: skip
-    if found.get("floor"):
-        axes.axhline(found["floor"], color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
-                     label=f"least loss possible {number(found['floor'])}")  # fmt: skip
+    floor = 0.0 if found.modes is None else found.modes.floor
+    if floor:
+        axes.axhline(floor, color=GREY, linestyle=(0, (4, 2)), linewidth=1.2,
+                     label=f"least loss possible {number(floor)}")  # fmt: skip
     axes.set_yscale("log")
     axes.set_xlim(0, 1.02 * max(float(epochs[-1]), 1.0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -72,50 +81,45 @@ def predicted_loss(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def deaths(record: Record, arrays: Arrays) -> Figure | None:
+def deaths(found: Prediction, measured: MeasuredRun | None) -> Figure | None:
     """How many outputs are dead over the steps, predicted and measured."""
-    found = record["prediction"]
-    told = None if found is None else found.get("deaths")
+    told = None if found.moments is None else found.moments.deaths
     if told is None:
         return None
-    steps = np.asarray(told["steps"])
-    measured = arrays.get("measured/dead")
-    title = (
-        f"{number(round(told['expected'], 1))} of {told['varying']:,} outputs are predicted to die"
-    )
-    if measured is not None:
-        title += f"; {number(round(float(measured[:, -1].mean()), 1))} did by then"
+    title = f"{number(round(told.expected, 1))} of {told.varying:,} outputs are predicted to die"
+    seen = None if measured is None else measured.dead_by_seed
+    if seen is not None:
+        title += f"; {number(round(float(seen[:, -1].mean()), 1))} did by then"
     figure = new_figure(3.8, title)
     axes = plain(figure.add_subplot(), "step", "outputs whose target varies")
-    axes.plot(steps, told["dead"], color=BLUE,
-              label=f"predicted: active on none of {told['examples']:,} examples")  # fmt: skip
-    axes.plot(steps, told["fading"], color=BLUE, linestyle=":", linewidth=1.2,
+    axes.plot(told.steps, told.dead, color=BLUE,
+              label=f"predicted: active on none of {told.examples:,} examples")  # fmt: skip
+    axes.plot(told.steps, told.fading, color=BLUE, linestyle=":", linewidth=1.2,
               label="predicted: active on less than one example of a batch")  # fmt: skip
-    if measured is not None:
-        for k, values in enumerate(measured):
-            axes.plot(arrays["measured/steps"], values, color=INK, marker="o", markersize=3.5,
+    if measured is not None and seen is not None:
+        for k, values in enumerate(seen):
+            axes.plot(measured.dead_steps, values, color=INK, marker="o", markersize=3.5,
                       linestyle="none", label=None if k else "measured, each seed")  # fmt: skip
     axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(0, float(steps[-1]))
+    axes.set_xlim(0, float(told.steps[-1]))
     axes.set_ylim(0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")
     return figure
 
 
-def time_of_modes(record: Record, arrays: Arrays) -> Figure | None:
+def time_of_modes(found: Prediction, measured: MeasuredRun | None) -> Figure | None:
     """How much of the first loss lies in modes that take longer than so many epochs."""
-    if "modes/epochs" not in arrays:
+    if found.modes is None or found.curve is None:
         return None
-    epochs, excess = arrays["modes/epochs"], arrays["modes/excess"]
-    order = np.argsort(epochs)
-    epochs, excess = epochs[order], excess[order]
+    order = np.argsort(found.modes.epochs)
+    epochs, excess = found.modes.epochs[order], found.modes.excess[order]
     finite = np.isfinite(epochs)
     total = float(excess.sum())
     if not finite.any() or total <= 0:
         return None
     after = (total - np.cumsum(excess))[finite] / total
-    budget = record["epochs"]
+    budget = found.curve.size - 1
     late = float(excess[epochs > budget].sum()) / total
     figure = new_figure(
         3.6,
@@ -133,12 +137,10 @@ def time_of_modes(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def _title(record: Record) -> str:
-    found = record["prediction"]
-    if not np.isfinite(found["last"] or np.nan):
+def _title(found: Prediction, measured: MeasuredRun | None) -> str:
+    if found.last is None or not np.isfinite(found.last):
         return "Predicted to diverge"
-    predicted = f"Predicted to end at {number(found['last'])}"
-    measured = record.get("measured")
+    predicted = f"Predicted to end at {number(found.last)}"
     if measured is None:
         return predicted
-    return f"{predicted}; it ended at {number(measured['loss'][-1])}"
+    return f"{predicted}; it ended at {number(float(measured.loss[-1]))}"

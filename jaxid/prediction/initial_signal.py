@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,10 +12,28 @@ from jaxid.problem.problem import Problem
 from jaxid.theory.born_dead import one_example
 from jaxid.theory.signal import signal
 
-Record = dict[str, Any]
+
+@dataclass(frozen=True)
+class InitialSignal:
+    """Mean squares in a network of L dense layers at its initialisation, expected.
+
+    Attributes:
+      sizes: (L + 1,) features, then outputs of each layer.
+      input: of the inputs, training units.
+      forward: (L,) of each layer's pre-activations.
+      backward: (L,) of the loss's derivative by them, over that at the output.
+      born_dead_one_example: probability that for one example all of a hidden layer is dead; None
+        for linear layers, which never are.
+    """
+
+    sizes: tuple[int, ...]
+    input: float
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
+    born_dead_one_example: float | None
 
 
-def initial_signal(problem: Problem) -> Record | None:
+def initial_signal(problem: Problem) -> InitialSignal | None:
     """Of a network of dense layers, its hidden ones all ReLU or all linear; None for others."""
     layers = problem.net.layers
     hidden = {layer.activation for layer in layers[:-1]}
@@ -31,10 +49,10 @@ def initial_signal(problem: Problem) -> Record | None:
         )
     except InputError:
         return None
-    return {
-        "sizes": sizes,
-        "input": square,
-        "forward": found.forward.tolist(),
-        "backward": found.backward.tolist(),
-        "born_dead_one_example": one_example(sizes[1:-1]) if relu else None,
-    }
+    return InitialSignal(
+        sizes=tuple(sizes),
+        input=square,
+        forward=tuple(found.forward.tolist()),
+        backward=tuple(found.backward.tolist()),
+        born_dead_one_example=one_example(sizes[1:-1]) if relu else None,
+    )

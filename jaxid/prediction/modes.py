@@ -2,17 +2,21 @@
 
 For optimizers that are linear in the gradient, exact but for the noise's closure: from second
 and fourth moments of the data, the initial weights and the update rule. Nothing here evaluates
-the network, its loss or a gradient: `tests/diagnosis/test_prediction.py` counts.
+the network, its loss or a gradient: `tests/prediction/test_predict.py` counts.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.core.types import Estimate, Params
+from jaxid.prediction.forecast import Forecast, Reach, asked, reached
+from jaxid.prediction.reasons import Reason, Why
 from jaxid.problem.problem import Problem
 from jaxid.theory.batch_noise import exact_losses, largest_stable_rate, losses
 from jaxid.theory.chains import Chain
@@ -20,15 +24,56 @@ from jaxid.theory.least_squares import Quadratic, linear_layer
 from jaxid.theory.reach import steps_of_modes, steps_to_reach
 from jaxid.training.loop import TrainState, one_seed
 
-Record = dict[str, Any]
-Arrays = dict[str, np.ndarray]
 CLOSE = 0.4
 """Share of the largest stable rate up to which predictions were within 2 % of what was measured
 (`scripts/predicted_vs_measured.py`); above it errors of modes are no longer uncorrelated."""
 SMALL, TOLERATED = 130, 0.02
 """Directions up to which the closure's error is computed, and how large it may be."""
-SHARES = (0.5, 0.1, 0.01, 1e-3, 1e-4)
-"""Losses that are asked for by default, over the first one."""
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The rate beside its two limits.
+
+    Attributes:
+      rate: the settled one, of slow modes: what is left of an error a step is 1 - rate h.
+      spectrum_limit: largest stable rate of plain SGD by the largest curvature alone, 2 / h.
+      limit: the same with noise of batches; None where it was not computed.
+      share: rate over ``limit``; None where that is not known.
+      in_range: whether modes may be taken as uncorrelated at this rate.
+      why: or why not; DIVERGES, LIMIT_UNKNOWN, FAR_OUT, CORRELATED or STABLE.
+    """
+
+    rate: float
+    spectrum_limit: float
+    limit: Estimate | None
+    share: float | None
+    in_range: bool
+    why: Reason
+
+
+@dataclass(frozen=True)
+class Modes:
+    """What is known mode by mode; E epochs, d modes of positive curvature.
+
+    Attributes:
+      without_noise: (E + 1,) the loss without noise of batches.
+      floor: the least loss that any weights reach.
+      closure_error: (E + 1,) what taking modes as uncorrelated changes the loss by, relative;
+        None where that was not computed.
+      stability: the rate beside its limits.
+      curvature: (d,) eigenvalues of the loss's Hessian for one output, descending.
+      excess: (d,) the first loss in each, above the floor, mean over the seeds.
+      epochs: (d,) until 1 % of it is left, without noise; infinite where it never is.
+    """
+
+    without_noise: np.ndarray
+    floor: float
+    closure_error: np.ndarray | None
+    stability: Stability
+    curvature: np.ndarray
+    excess: np.ndarray
+    epochs: np.ndarray
 
 
 def quadratic_of(problem: Problem) -> Quadratic:
@@ -64,8 +109,8 @@ def from_modes(
     quadratic: Quadratic,
     limit: Estimate | None,
     errors: np.ndarray,
-    wanted: tuple[float, ...],
-) -> tuple[Record, Arrays]:
+    wanted: Sequence[float],
+) -> tuple[Forecast, Modes]:
     """The loss at the end of every epoch, how long losses take, where it stops.
 
     Args:
@@ -73,7 +118,7 @@ def from_modes(
       chain: its optimizer.
       quadratic, limit: from `quadratic_of` and `stable_rate`; None where that takes too long.
       errors: from `start_errors`.
-      wanted: losses to reach; shares of the first one, `SHARES`, if empty.
+      wanted: losses to reach, as in `jaxid.prediction.forecast.asked`.
     """
     mean = np.square(errors).sum(axis=2).mean(axis=0)
     curve = losses(quadratic, mean, chain, problem.batch_size, problem.epochs)
@@ -84,43 +129,46 @@ def from_modes(
     quiet = quadratic.loss(factors[None, :] ** (2 * steps[:, None]) * mean)
     excess = 0.5 * quadratic.curvatures * mean
     first = float(quadratic.loss(mean))
-    asked = wanted or tuple(share * first for share in SHARES)
     stability = _stability(chain, quadratic, limit)
     off = closure_error(problem, chain, quadratic, errors)
-    until = problem.epochs if stability["in_range"] else 0
-    why = stability["why"]
-    if off is not None and (stability["share"] or 0.0) < 1:
-        beyond = np.flatnonzero(~(off <= TOLERATED))
-        until = int(beyond[0]) - 1 if beyond.size else problem.epochs
-        why = f"taking modes as uncorrelated costs {100 * off[until]:.2g} % by epoch {until}"
-        if beyond.size:
-            why += f" and {100 * off[until + 1]:.2g} % by the next"
-    record = {
-        "method": "modes",
-        "curve": curve.tolist(),
-        "without_noise": np.asarray(quiet).tolist(),
-        "first": first,
-        "floor": quadratic.floor,
-        "last": float(curve[-1]),
-        "in_range": until >= problem.epochs,
-        "until": until,
-        "why": why,
-        "closure_error": None if off is None else off.tolist(),
-        "stability": stability,
-        "reach": [
+    until, why = _until(problem.epochs, chain, stability, off)
+    forecast = Forecast(
+        curve=curve,
+        by_seed=None,
+        first=first,
+        in_range=until >= problem.epochs,
+        until=until,
+        why=why,
+        reach=tuple(
             _later(problem, excess, factors, quadratic.floor, reach)
-            for reach in reached(curve, asked)
-        ],
-    }
+            for reach in reached(curve, asked(wanted, first))
+        ),
+    )
     alive = quadratic.curvatures > 0
-    arrays = {
-        "predicted/curve": curve,
-        "predicted/without_noise": np.asarray(quiet),
-        "modes/curvature": quadratic.curvatures[alive],
-        "modes/excess": excess[alive],
-        "modes/epochs": steps_of_modes(factors[alive]) / problem.steps_per_epoch,
-    }
-    return record, arrays
+    return forecast, Modes(
+        without_noise=np.asarray(quiet),
+        floor=quadratic.floor,
+        closure_error=off,
+        stability=stability,
+        curvature=quadratic.curvatures[alive],
+        excess=excess[alive],
+        epochs=steps_of_modes(factors[alive]) / problem.steps_per_epoch,
+    )
+
+
+def _until(
+    epochs: int, chain: Chain, stability: Stability, off: np.ndarray | None
+) -> tuple[int, Why]:
+    """(epochs up to which the prediction is claimed, why it ends there or holds)."""
+    if off is None or (stability.share or 0.0) >= 1:
+        if stability.why is not Reason.STABLE:
+            return epochs if stability.in_range else 0, Why(stability.why)
+        momentum = chain.still.shape != (1, 1)
+        return epochs, Why(Reason.STABLE, share=stability.share, momentum=momentum)
+    beyond = np.flatnonzero(~(off <= TOLERATED))
+    until = int(beyond[0]) - 1 if beyond.size else epochs
+    after = float(off[until + 1]) if beyond.size else None
+    return until, Why(Reason.CLOSURE, epochs=until, share=float(off[until]), next_share=after)
 
 
 def closure_error(
@@ -162,33 +210,16 @@ def _weights(problem: Problem, params: Params) -> np.ndarray:
     return np.vstack(parts)
 
 
-def reached(curve: np.ndarray, asked: tuple[float, ...]) -> list[Record]:
-    """Epochs at which the curve first is at a loss, in between by its logarithm; None if it is
-    not within the run."""
-    found: list[Record] = []
-    for loss in asked:
-        below = np.flatnonzero(curve <= loss)
-        epochs = None
-        if below.size:
-            k = int(below[0])
-            epochs = float(k)
-            if k > 0 and curve[k] > 0:
-                high, low = np.log(curve[k - 1]), np.log(curve[k])
-                epochs = k - 1 + float((high - np.log(loss)) / (high - low))
-        found.append({"loss": loss, "epochs": epochs, "within": int(curve.size - 1)})
-    return found
-
-
 def _later(
-    problem: Problem, excess: np.ndarray, factors: np.ndarray, floor: float, reach: Record
-) -> Record:
+    problem: Problem, excess: np.ndarray, factors: np.ndarray, floor: float, reach: Reach
+) -> Reach:
     """A loss that is not reached within the run: when it is without batch noise, or never."""
-    if reach["epochs"] is not None:
+    if reach.epochs is not None:
         return reach
-    epochs = _epochs(problem, excess, factors, reach["loss"] - floor)
+    epochs = _epochs(problem, excess, factors, reach.loss - floor)
     if epochs is None:
-        return {"loss": reach["loss"], "epochs": None}
-    return reach | {"epochs": epochs} if epochs > problem.epochs else reach
+        return Reach(reach.loss, None, None)
+    return dataclasses.replace(reach, epochs=epochs) if epochs > problem.epochs else reach
 
 
 def _epochs(
@@ -205,30 +236,21 @@ def _settled_rate(chain: Chain, quadratic: Quadratic) -> float:
     return float((1 - chain.factors(slow)[0]) / slow[0])
 
 
-def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate | None) -> Record:
+def _stability(chain: Chain, quadratic: Quadratic, limit: Estimate | None) -> Stability:
     """The rate beside the two limits, and whether the prediction is in its range."""
     largest = float(chain.factors(quadratic.curvatures[:1])[0])
     plain = chain.still.shape == (1, 1)
     rate = -float(chain.slope[0, 0]) if plain else _settled_rate(chain, quadratic)
     least = None if limit is None else limit.value
-    share = None if rate is None or least is None else rate / least
+    share = None if least is None else rate / least
     if largest > 1:
-        valid, why = False, "the rate is beyond the limit of the largest curvature: it diverges"
+        valid, why = False, Reason.DIVERGES
     elif share is None:
-        valid, why = True, "the limit of batch noise is not known"
+        valid, why = True, Reason.LIMIT_UNKNOWN
     elif share > 1:
-        valid, why = False, "examples far out make the expected loss grow at this rate"
+        valid, why = False, Reason.FAR_OUT
     elif share > CLOSE:
-        valid = False
-        why = f"above {CLOSE:g} of the largest stable rate errors of modes are correlated"
+        valid, why = False, Reason.CORRELATED
     else:
-        which = "rate" if plain else "rate, once momentum has settled,"
-        valid, why = True, f"the {which} is {share:.2g} of the largest stable one of plain SGD"
-    return {
-        "rate": rate,
-        "spectrum_limit": 2.0 / float(quadratic.curvatures[0]),
-        "limit": None if limit is None else limit._asdict(),
-        "share": share,
-        "in_range": valid,
-        "why": why,
-    }
+        valid, why = True, Reason.STABLE
+    return Stability(rate, 2.0 / float(quadratic.curvatures[0]), limit, share, valid, why)

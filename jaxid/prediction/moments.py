@@ -6,23 +6,25 @@ For any elementwise optimizer, RMSprop and Adam among them, and ReLU or linear o
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
 
 from jaxid.core.progress import Reporter
 from jaxid.core.random import role_key, seed_key
-from jaxid.core.statistics import sem_by_column
+from jaxid.prediction.forecast import Forecast, asked, reached
 from jaxid.prediction.modes import examples_of
+from jaxid.prediction.optimizer_facts import OptimizerFacts
+from jaxid.prediction.reasons import Reason, Why
+from jaxid.prediction.resting import RestingPlace, ended_at, resting_place
 from jaxid.problem.problem import Problem
 from jaxid.theory.death import Course, course
 from jaxid.theory.strata import strata
 from jaxid.training.loop import TrainState, one_seed
 from jaxid.training.run import census_steps
 
-Record = dict[str, Any]
-Arrays = dict[str, np.ndarray]
 TAILED = 7.0
 """Kurtosis (`tail`) up to which losses were predicted within 14 %, `scripts/moments_range.py`;
 beyond it single values far out make most of the noise, which strata of many do not show."""
@@ -30,19 +32,70 @@ COLUMNS = 64
 """Features of which float64 copies are held at a time."""
 
 
+@dataclass(frozen=True)
+class Deaths:
+    """ReLU outputs, of those whose target varies, at t steps; S seeds, m outputs in all.
+
+    Attributes:
+      outputs: m.
+      varying: how many have a target that varies.
+      examples: of the training set, on all of which a dead output is inactive.
+      steps: (t,) whole.
+      dead: (t,) outputs active on none of the examples, expected, mean over the seeds.
+      fading: (t,) active on less than one example of a batch on average; the same mean.
+      expected: dead if training goes on.
+      dead_by_seed, fading_by_seed: (S, t).
+      probability_dead: (m,) of each output at the last step, mean over the seeds.
+    """
+
+    outputs: int
+    varying: int
+    examples: int
+    steps: np.ndarray
+    dead: np.ndarray
+    fading: np.ndarray
+    expected: float
+    dead_by_seed: np.ndarray
+    fading_by_seed: np.ndarray
+    probability_dead: np.ndarray
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What moments by strata say beside the loss.
+
+    Attributes:
+      tails: kurtosis of the inputs weighted by variance (`tail`).
+      deaths: of ReLU outputs; None for linear ones.
+      resting: where a linear layer comes to rest; None for ReLU outputs, and where it is not
+        known or takes minutes.
+    """
+
+    tails: float
+    deaths: Deaths | None
+    resting: RestingPlace | None
+
+
 def from_moments(
-    problem: Problem, states: TrainState, seeds: list[int], reporter: Reporter
-) -> tuple[Record, Arrays]:
+    problem: Problem,
+    states: TrainState,
+    seeds: Sequence[int],
+    wanted: Sequence[float],
+    optimizer: OptimizerFacts | None,
+    reporter: Reporter,
+) -> tuple[Forecast, Moments]:
     """The loss at the end of every epoch and, for ReLU outputs, the deaths before.
 
     Args:
       problem: one linear or ReLU layer's, under the mean square error.
       states: initial, stacked; predicted seed by seed.
       seeds: their numbers.
+      wanted: losses to reach, as in `jaxid.prediction.forecast.asked`.
+      optimizer: what it does whatever the network.
       reporter: shows progress.
 
     Returns:
-      (record, arrays), of the seeds that were finished if an interrupt came, with their number in
+      Both of the seeds that were finished if an interrupt came, with their number in
       ``interrupted``.
 
     Raises:
@@ -85,48 +138,55 @@ def from_moments(
                 stopped = True
                 break
     ends = np.searchsorted(marks, steps * np.arange(problem.epochs + 1))
-    losses = np.stack([found.loss.mean(axis=1) for found in courses])
-    curve = losses[:, ends].mean(axis=0)
+    by_seed = np.stack([found.loss.mean(axis=1) for found in courses])[:, ends]
+    curve = by_seed.mean(axis=0)
     tails = tail(inputs)
-    fine = tails <= TAILED and bool(np.isfinite(curve).all())
-    record: Record = {
-        "method": "moments",
-        "curve": curve.tolist(),
-        "sem": None if len(courses) < 2 else sem_by_column(losses[:, ends]).tolist(),
-        "first": float(curve[0]),
-        "last": float(curve[-1]),
-        "in_range": fine,
-        "until": problem.epochs if fine else 0,
-        "why": _why(tails, fine),
-        "tails": tails,
-        "deaths": None,
-    }
-    arrays = {
-        "predicted/curve": curve,
-        "predicted/steps": marks,
-        "predicted/seeds": losses[:, ends],
-    }
+    why = _why(tails, curve)
+    fine = why.reason is Reason.TAILS
+    forecast = Forecast(
+        curve=curve,
+        by_seed=by_seed,
+        first=float(curve[0]),
+        in_range=fine,
+        until=problem.epochs if fine else 0,
+        why=why,
+        reach=reached(curve, asked(wanted, float(curve[0]))),
+        interrupted=len(courses) if stopped else None,
+    )
     if rectified:
-        varying = np.ptp(targets, axis=0) > 0
-        dead = np.stack([found.dead(n, varying) for found in courses])
-        fading = np.stack([found.fading(problem.batch_size, varying) for found in courses])
-        record["deaths"] = {
-            "outputs": int(varying.size),
-            "varying": int(varying.sum()),
-            "examples": n,
-            "steps": marks.tolist(),
-            "dead": dead.mean(axis=0).tolist(),
-            "fading": fading.mean(axis=0).tolist(),
-        }
-        last = np.stack([found.activity[-1] for found in courses])
-        arrays |= {
-            "predicted/dead": dead,
-            "predicted/fading": fading,
-            "predicted/probability_dead": np.exp(-n * last).mean(axis=0),
-        }
-    if stopped:
-        record["interrupted"] = len(courses)
-    return record, arrays
+        deaths = _deaths(problem, courses, marks, np.ptp(targets, axis=0) > 0, optimizer)
+        return forecast, Moments(tails, deaths, None)
+    place = resting_place(problem, optimizer, reporter)
+    return ended_at(forecast, place), Moments(tails, None, place)
+
+
+def _deaths(
+    problem: Problem,
+    courses: Sequence[Course],
+    marks: np.ndarray,
+    varying: np.ndarray,
+    optimizer: OptimizerFacts | None,
+) -> Deaths:
+    """Counted along the courses. Where the optimizer has soon forgotten how large gradients were,
+    a single active example pushes as hard as many, and those that are fading die; else those dead
+    by then."""
+    n = problem.examples
+    dead = np.stack([found.dead(n, varying) for found in courses])
+    fading = np.stack([found.fading(problem.batch_size, varying) for found in courses])
+    forgets = optimizer is not None and optimizer.forgets
+    last = np.stack([found.activity[-1] for found in courses])
+    return Deaths(
+        outputs=int(varying.size),
+        varying=int(varying.sum()),
+        examples=n,
+        steps=marks,
+        dead=dead.mean(axis=0),
+        fading=fading.mean(axis=0),
+        expected=float((fading if forgets else dead).mean(axis=0)[-1]),
+        dead_by_seed=dead,
+        fading_by_seed=fading,
+        probability_dead=np.exp(-n * last).mean(axis=0),
+    )
 
 
 def marked(problem: Problem) -> np.ndarray:
@@ -151,10 +211,8 @@ def tail(inputs: np.ndarray) -> float:
     return weighted / varied if varied > 0 else 0.0
 
 
-def _why(tails: float, fine: bool) -> str:
-    words = f"the inputs' kurtosis is {tails:.3g}, weighted by variance"
-    if fine:
-        return words
+def _why(tails: float, curve: np.ndarray) -> Why:
     if tails > TAILED:
-        return f"{words}, above {TAILED:g}: a few far-out values make most of the noise"
-    return "the predicted loss is not finite"
+        return Why(Reason.HEAVY_TAILS, kurtosis=tails)
+    known = tails <= TAILED and bool(np.isfinite(curve).all())
+    return Why(Reason.TAILS, kurtosis=tails) if known else Why(Reason.NOT_FINITE)

@@ -24,6 +24,7 @@ from jaxid.core import lock
 from jaxid.data import idx, mnist, network
 from jaxid.identity import explain as explaining
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
+from jaxid.prediction.run import PredictedRun
 from jaxid.spectra import point as looking
 from jaxid.training.checkpoint import load_state
 from jaxid.training.run import Runner
@@ -406,7 +407,8 @@ def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
     assert cli.main([*argv, "--out", str(out)]) == 0
     record = json.loads((out / "prediction.json").read_text())
     assert (out / "prediction.npz").is_file()
-    assert len(record["prediction"]["curve"]) == len(record["measured"]["loss"]) == 4
+    run = PredictedRun.load(out)
+    assert len(run.prediction.curve) == len(run.measured.loss) == 4
     assert record["prediction"]["reach"][0]["loss"] == 5.0
     figures = {path.name for path in (out / "figures").iterdir()}
     assert {"predicted_loss.png", "time_of_modes.png"} <= figures
@@ -421,11 +423,10 @@ def test_predict_says_it_first_and_trains_beside_it(tmp_path, capsys):
 def test_predict_tells_the_deaths_of_the_questions_network(tmp_path, capsys):
     out = tmp_path / "out"
     assert cli.main(["predict", "--epochs", "2", "--seeds", "2", "--out", str(out)]) == 0
-    record = json.loads((out / "prediction.json").read_text())
-    steps = record["prediction"]["deaths"]["steps"]
-    assert steps == record["measured"]["dead_steps"] and len(record["measured"]["dead"]) == len(
-        steps
-    )
+    run = PredictedRun.load(out)
+    steps = run.prediction.moments.deaths.steps
+    assert steps.tolist() == run.measured.dead_steps.tolist()
+    assert len(run.measured.dead) == len(steps)
     figures = {path.name for path in (out / "figures").iterdir()}
     assert {"predicted_loss.png", "deaths.png"} <= figures
     printed = capsys.readouterr().out
@@ -439,6 +440,7 @@ def test_predict_takes_a_problem_of_ones_own(tmp_path, capsys):
     assert cli.main(["predict", f"{file}:problem", "--seeds", "1", "--out", str(out)]) == 0
     record = json.loads((out / "prediction.json").read_text())
     assert record["prediction"]["curve"] is None and record["measured"] is not None
+    assert record["prediction"]["why"]["reason"] == "optimizer"
     assert record["problem"] == {"file": "mine.py:problem"}
     assert "No curve is predicted" in capsys.readouterr().out
 

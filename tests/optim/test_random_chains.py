@@ -11,7 +11,7 @@ from flax import nnx
 from optim.random_chains import chain
 
 from jaxid.core.progress import SILENT
-from jaxid.prediction.predict import predict
+from jaxid.prediction.predict import predict_from
 from jaxid.problem.problem import Problem
 from jaxid.theory.chains import measured_chain
 from jaxid.training.layout import choose_layout
@@ -78,19 +78,19 @@ def judged(seed):
     problem = drawn(seed)
     runner = Runner(problem, choose_layout("auto", 1), "highest")
     states = runner.init([seed])
-    record, _ = predict(problem, states, [seed], (), SILENT)
+    found = predict_from(problem, states, [seed], (), SILENT)
     params = jax.tree.map(lambda leaf: leaf[0], states.params)
     steps = problem.epochs * problem.steps_per_epoch
     theory = measured_chain(problem.optimizer, params, steps).chain is not None
-    if record["curve"] is None:
-        return theory, False, 0.0, record["why"]
+    if found.curve is None:
+        return theory, False, 0.0, found.why
     real = loops(problem, params)
     mean, error = real.mean(axis=0), real.std(axis=0, ddof=1) / RUNS**0.5
-    claimed = np.arange(problem.epochs + 1) <= record["until"]
-    room = record["within"] * mean + 3 * error + 1e-7 * mean[0]
-    off = np.abs(np.asarray(record["curve"]) - mean) / room
+    claimed = np.arange(problem.epochs + 1) <= found.until
+    room = found.within * mean + 3 * error + 1e-7 * mean[0]
+    off = np.abs(found.curve - mean) / room
     worst = float(np.max(np.where(claimed, np.nan_to_num(off, nan=np.inf), 0.0)))
-    return theory, record["until"] >= 1, worst, record["why"]
+    return theory, found.until >= 1, worst, found.why
 
 
 @pytest.mark.parametrize("seed", [3])
