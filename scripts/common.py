@@ -22,7 +22,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -169,7 +169,7 @@ def _measured(
         "command": " ".join(["python", f"scripts/{name}.py", *without_folders(arguments)]),
         "quick": options.quick,
         **record,
-        "provenance": provenance(record.get("seeds", []), started, seconds),
+        "provenance": asdict(provenance(record.get("seeds", []), started, seconds)),
     }
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from jaxid.core import interrupt
 from jaxid.core.arrays import write_arrays
 from jaxid.core.folder import Folder, claimed
-from jaxid.report.json_file import write_json
+from jaxid.core.io import write_values
 
 
 def named_first(argv: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -42,7 +42,7 @@ def write_numbers(
     record: dict[str, Any], arrays: dict[str, np.ndarray], folder: Path, name: str
 ) -> None:
     """``folder``/NAME.json, strict, and ``folder``/NAME.npz, its arrays in order."""
-    write_json(record, folder, f"{name}.json")
+    write_values(record, folder / f"{name}.json")
     write_arrays(arrays, folder / f"{name}.npz")
 
 

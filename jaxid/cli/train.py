@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def _trained(options: TrainOptions, out: Folder, notes: Console) -> int:
     record = {
         "schema": 1,
         "problem": spec.as_json(),
-        "provenance": provenance(spec.seed_list, started, seconds) | {"layout": runner.layout},
+        "provenance": asdict(provenance(spec.seed_list, started, seconds))
+        | {"layout": runner.layout},
         "seeds": seeds,
         "interrupted": None if stopped is None else f"after epoch {stopped} of {spec.epochs}",
     }

@@ -6,29 +6,67 @@ import datetime
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jax
 import psutil
 
 
-def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Versions:
+    """Of the packages that the numbers depend on; None for one that is not installed."""
+
+    jaxid: str | None
+    jax: str | None
+    jaxlib: str | None
+    flax: str | None
+    optax: str | None
+    numpy: str | None
+    matfree: str | None
+    python: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes:
+      git: the commit of the package's source; None where git does not track it.
+      argv: the command line, folders cut to their last part.
+      versions: of the packages.
+      device: platform, kind and cores.
+      dtype: what is computed in which precision.
+      seeds: in their order.
+      started: ISO 8601, UTC.
+      seconds: wall time.
+    """
+
+    git: str | None
+    argv: tuple[str, ...]
+    versions: Versions
+    device: str
+    dtype: str
+    seeds: tuple[int, ...]
+    started: str
+    seconds: float
+
+
+def provenance(seeds: Sequence[int], started: datetime.datetime, seconds: float) -> Provenance:
     """Where a result comes from: git hash, command line, versions, device, time."""
     device = jax.devices()[0]
-    packages = ("jaxid", "jax", "jaxlib", "flax", "optax", "numpy", "matfree")
-    return {
-        "git": _git_hash(),
-        "argv": [Path(sys.argv[0]).name, *without_folders(sys.argv[1:])],
-        "versions": {name: _version(name) for name in packages}
-        | {"python": ".".join(map(str, sys.version_info[:3]))},
-        "device": f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
-        "dtype": "float32 training, float64 curvature",
-        "seeds": seeds,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": seconds,
-    }
+    packages = {f.name: _version(f.name) for f in fields(Versions) if f.name != "python"}
+    return Provenance(
+        _git_hash(),
+        (Path(sys.argv[0]).name, *without_folders(sys.argv[1:])),
+        Versions(**packages, python=".".join(map(str, sys.version_info[:3]))),
+        f"{device.platform}: {device.device_kind}, {psutil.cpu_count()} cores",
+        "float32 training, float64 curvature",
+        tuple(seeds),
+        started.isoformat(timespec="seconds"),
+        seconds,
+    )
 
 
 def without_folders(words: Sequence[str]) -> list[str]:

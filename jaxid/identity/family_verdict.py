@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.io import encode
 from jaxid.core.precision import float64
 from jaxid.expressivity.family import Target
 from jaxid.expressivity.verdict import Verdict, verdict
@@ -22,7 +23,7 @@ def family_record(spec: IdentitySpec, problem: Problem) -> tuple[Record, dict[st
     """(the verdict as JSON, the witness's parameters by name): on the worst error over the
     range, and, under ``mean_square``, on the loss over the training set
     (`jaxid.identity.representation`)."""
-    mean_square = representability(spec, problem).record()
+    mean_square, _ = encode(representability(spec, problem)[0])
     found, words = family_verdict(spec, problem)
     written: dict[str, np.ndarray] = {}
     if found is not None and found.witness is not None:

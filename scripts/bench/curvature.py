@@ -56,7 +56,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -231,7 +231,7 @@ def measure(options: Options) -> dict[str, Any]:
         "limit": options.limit,
         "versions": versions,
         "rows": records,
-        "provenance": provenance([SEED], started, round(time.perf_counter() - clock, 2)),
+        "provenance": asdict(provenance([SEED], started, round(time.perf_counter() - clock, 2))),
     }
 
 

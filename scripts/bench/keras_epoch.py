@@ -26,7 +26,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +178,10 @@ def measure(options: Options) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "keras_versions": versions,
         "rows": [_row(name, rows, reference) for name, rows in timed.items()],
-        "provenance": provenance(
-            list(range(max(options.seeds))), started, round(time.perf_counter() - clock, 2)
+        "provenance": asdict(
+            provenance(
+                list(range(max(options.seeds))), started, round(time.perf_counter() - clock, 2)
+            )
         ),
     }
 

@@ -209,7 +209,9 @@ def test_a_recorded_command_names_no_folder_of_the_machine():
 
 def test_provenance_says_where_a_result_comes_from():
     started = datetime.datetime(2025, 1, 2, 3, 4, 5)
-    record = json.loads(json.dumps(provenance([0, 1], started, 1.5), allow_nan=False))
+    record = json.loads(
+        json.dumps(dataclasses.asdict(provenance([0, 1], started, 1.5)), allow_nan=False)
+    )
     wanted = {"git", "argv", "versions", "device", "dtype", "seeds", "started", "seconds"}
     assert wanted <= set(record)
     assert record["versions"]["jax"] == jax.__version__
