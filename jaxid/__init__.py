@@ -9,14 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxid import identity as identity
     from jaxid.certification.certified import Certification as Certification
     from jaxid.certification.certify import certify as certify
     from jaxid.core.errors import InputError as InputError
+    from jaxid.identity.diagnosis import Diagnosis as Diagnosis
     from jaxid.identity.spec import IdentitySpec as IdentitySpec
     from jaxid.nets.model import Model as Model
     from jaxid.prediction.predict import Prediction as Prediction
     from jaxid.prediction.predict import predict as predict
-    from jaxid.presentation.diagnosis import Diagnosis as Diagnosis
     from jaxid.problem.problem import Problem as Problem
     from jaxid.spectra.spectrum import Spectrum as Spectrum
     from jaxid.spectra.spectrum import spectrum as spectrum
@@ -27,7 +28,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Certification": "jaxid.certification.certified",
-    "Diagnosis": "jaxid.presentation.diagnosis",
+    "Diagnosis": "jaxid.identity.diagnosis",
     "IdentitySpec": "jaxid.identity.spec",
     "InputError": "jaxid.core.errors",
     "Model": "jaxid.nets.model",
@@ -57,12 +58,16 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "certify",
     "Certification",
     "Diagnosis",
+    "identity",
     "InputError",
     "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "identity":
+        importlib.import_module("jaxid.presentation")
+        return importlib.import_module("jaxid.identity")
     if name in _HOMES:
         if name not in PLAIN:
             # How results print and draw.

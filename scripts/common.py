@@ -22,7 +22,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -37,7 +37,7 @@ from jaxid.core.ending import exit_code
 from jaxid.core.errors import InputError
 from jaxid.core.folder import replacing
 from jaxid.core.progress import Reporter, terminal
-from jaxid.core.provenance import provenance, without_folders
+from jaxid.core.provenance import origin, without_folders
 from jaxid.core.statistics import t_interval
 from jaxid.data.scaling import fit
 
@@ -169,7 +169,7 @@ def _measured(
         "command": " ".join(["python", f"scripts/{name}.py", *without_folders(arguments)]),
         "quick": options.quick,
         **record,
-        "provenance": provenance(record.get("seeds", []), started, seconds),
+        "provenance": asdict(origin(record.get("seeds", []), started, seconds)),
     }
 
 

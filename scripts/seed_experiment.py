@@ -106,10 +106,17 @@ def train(options: Options, depth: int, reporter: Reporter) -> common.Record:
         "epochs": spec.epochs,
         "seeds": spec.seed_list,
         "source": "trained by this script",
-        "train_loss": summary(history.train[:, -1]),
-        "test_loss": summary(np.asarray(history.test_end.loss)),
-        "test_mape": summary(np.asarray(history.test_end.mape)),
+        "train_loss": _summary(history.train[:, -1]),
+        "test_loss": _summary(np.asarray(history.test_end.loss)),
+        "test_mape": _summary(np.asarray(history.test_end.mape)),
     }
+
+
+def _summary(values: np.ndarray) -> common.Record:
+    """As the script's own record has it."""
+    found = summary(values)
+    return {"mean": found.mean, "sem": found.sem, "per_seed": found.per_seed,
+            "interval95": found.interval95}  # fmt: skip
 
 
 def read_diagnosis(folder: Path) -> common.Record:
@@ -143,7 +150,7 @@ def read_diagnosis(folder: Path) -> common.Record:
         "source": f"diagnosis {folder.name}",
         "source_provenance": record["provenance"],
         **{
-            metric: summary(
+            metric: _summary(
                 np.array([np.nan if v is None else v for v in final[metric]["per_seed"]], float)
             )
             for metric in METRICS

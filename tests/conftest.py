@@ -48,7 +48,7 @@ def sample() -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(Path(__file__).resolve().with_name("sample.py"))))
 
 
-@pytest.fixture(params=["full", "minimal", "one_seed", "no_images", "deep", "empty"])
+@pytest.fixture(params=["full", "minimal", "one_seed", "no_images", "deep"])
 def case(request, sample):
-    """(name, record, arrays) of each kind of made-up diagnosis."""
-    return request.param, *sample.cases()[request.param]
+    """(name, diagnosis) of each kind of made-up diagnosis."""
+    return request.param, sample.cases()[request.param]

@@ -32,7 +32,7 @@ def golden() -> Iterator[ModuleType]:
 def record() -> dict[str, Any]:
     return {
         "schema": 1,
-        "verdict": "exact",
+        "answer": "exact",
         "converged": True,
         "absent": None,
         "kappa": {"value": 2.0e6, "error": 1.0e-7},
@@ -101,7 +101,7 @@ def test_rounding_origin_and_times_are_no_difference(
         ("schema", 2, "schema: 1 -> 2"),
         ("schema", 1.0, "schema: 1 -> 1.0"),
         ("schema", True, "schema: 1 -> true"),
-        ("verdict", "open", 'verdict: "exact" -> "open"'),
+        ("answer", "open", 'answer: "exact" -> "open"'),
         ("converged", False, "converged: true -> false"),
         ("absent", 0.0, "absent: null -> 0.0"),
         ("absent", {"value": 1.0}, "absent: null -> an object"),
@@ -176,6 +176,15 @@ def test_a_sentence_may_become_its_word_and_no_other(
     assert lines(golden, record(), new) == ['items[1].cause: "optimizer_noise" -> "noise"']
     new["items"][1]["cause"] = "optimizer_noise"
     assert golden.compare(record(), new) == golden.Comparison([], [])
+
+
+def test_what_is_gone_for_a_reason_is_not_compared(golden: ModuleType) -> None:
+    old = record() | {"verdict": ["a", "b"], "points": [{"why": "so", "kind": "saddle"}]}
+    new = record() | {"points": [{"kind": "saddle"}]}
+    assert golden.compare(old, new) == golden.Comparison([], [])
+    new["points"][0]["kind"] = "plateau"
+    assert lines(golden, old, new) == ['points[0].kind: "saddle" -> "plateau"']
+    assert all(golden.GONE.values())
 
 
 def test_trajectories_are_equal_to_the_last_bit(golden: ModuleType) -> None:

@@ -19,8 +19,10 @@ from jaxid.core.types import Estimate
 from jaxid.data.sources import Dataset, load
 from jaxid.diagnosis import evidence as evidence_module
 from jaxid.diagnosis.evidence import Evidence, gather
-from jaxid.identity.explain import explain, make_plan
-from jaxid.identity.prescriptions import PAIRS, SINGLES, Remedy
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.explaining import explain
+from jaxid.identity.plan import make_plan
+from jaxid.identity.prescriptions import PAIRS, SINGLES, Remedy, RemedyGroup, both
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
 from jaxid.identity.trials import Trial
 from jaxid.problem.problem import Problem
@@ -132,9 +134,10 @@ def dying_run(small, digits_spec) -> tuple[Run, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def explained(small, digits_spec) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(record, arrays) of the same, without trials."""
-    return explain(make_plan(digits_spec, small, trials="none", spectrum_seeds=1))
+def explained(small, digits_spec) -> Diagnosis:
+    """Of the same, without trials."""
+    plan = make_plan(digits_spec, small, trials="none", spectrum_seeds=1)
+    return explain(digits_spec, plan=plan)
 
 
 def _planted(problem: Problem, change: Callable[[Any, jax.Array], Any]) -> Problem:
@@ -173,6 +176,14 @@ def _with_dead_outputs(problem: Problem, outputs: np.ndarray) -> Problem:
 REMEDIES = {remedy.name: remedy for remedy in (*SINGLES, *PAIRS)}
 
 
+def remedy_of(name: str) -> Remedy:
+    """One that there is, two of them joined, or else one that changes nothing."""
+    first, plus, second = name.rpartition(" + ")
+    if plus and name not in REMEDIES:
+        return both(remedy_of(first), remedy_of(second))
+    return REMEDIES.get(name) or Remedy(name, {}, "luck", RemedyGroup.CONTROL)
+
+
 @pytest.fixture(scope="session")
 def made_trial() -> Callable[..., Trial]:
     """(name, log ratios by seed) -> a Trial with those outcomes, the loss before being 1."""
@@ -187,7 +198,8 @@ def made_trial() -> Callable[..., Trial]:
             "floor": 1e-14,
             "solved_at_start": False,
         }
-        remedy = REMEDIES.get(name) or Remedy(name, {}, "luck", "control")
-        return Trial(remedy, f"{name} is on", epochs=2, reference_epochs=2, **(fields | more))
+        return Trial(
+            remedy_of(name), f"{name} is on", epochs=2, reference_epochs=2, **(fields | more)
+        )
 
     return make

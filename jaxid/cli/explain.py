@@ -15,9 +15,9 @@ from jaxid.core import interrupt
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
 from jaxid.core.wording import counted, duration
-from jaxid.identity.explain import explain, make_plan
+from jaxid.identity.explaining import explain
+from jaxid.identity.plan import make_plan
 from jaxid.identity.spec import IdentitySpec, load_data
-from jaxid.presentation.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def run(argv: Sequence[str]) -> int:
             f"{plan.spec.data}, depth {plan.spec.depth}, {counted(plan.spec.seeds, 'seed')}, "
             f"{counted(plan.spec.epochs or 0, 'epoch')}: about {duration(plan.predicted_seconds)}"
         )
-        diagnosis = Diagnosis(*explain(plan, terminal(notes)))
+        diagnosis = explain(spec, plan=plan, reporter=terminal(notes))
         diagnosis.write(out)
         diagnosis.print(Console(highlight=False))
-        stopped = diagnosis.record["interrupted"]
+        stopped = diagnosis.interrupted
         if stopped:
             say(f"interrupted ({stopped}); what was finished is written")
         print(f"\nreport: {out.path / 'report.html'}   data: {out.path / 'diagnosis.json'}")

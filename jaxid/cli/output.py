@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 from rich.console import Console
 
 from jaxid.core import interrupt
-from jaxid.core.arrays import write_arrays
 from jaxid.core.folder import Folder, claimed
 from jaxid.core.result import WIDTH, Result
-from jaxid.report.json_file import write_json
 
 R = TypeVar("R", bound=Result)
 
@@ -39,46 +36,6 @@ def claimed_out(
         notes.print(line, highlight=False)
 
     return claimed(out, overwrite=overwrite, tell=tell)
-
-
-def write_numbers(
-    record: dict[str, Any], arrays: dict[str, np.ndarray], folder: Path, name: str
-) -> None:
-    """``folder``/NAME.json, strict, and ``folder``/NAME.npz, its arrays in order."""
-    write_json(record, folder, f"{name}.json")
-    write_arrays(arrays, folder / f"{name}.npz")
-
-
-def finish(
-    record: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-    out: Folder,
-    name: str,
-    draw: Callable[[dict[str, Any], dict[str, np.ndarray], Path], dict[str, Path]],
-    show: Callable[[dict[str, Any]], None],
-    notes: Console,
-) -> int:
-    """Write NAME.json, .npz and the figures, print, and give the exit code.
-
-    Args:
-      record: with ``interrupted``, where an interrupt came, or None.
-      arrays, name: as in `write_numbers`.
-      out: the folder.
-      draw: (record, arrays, folder) -> the figures that were drawn.
-      show: prints the record.
-      notes: for what is not the result.
-    """
-    with out.adding(f"{name}.json and {name}.npz", last=False) as stage:
-        write_numbers(record, arrays, stage, name)
-    with out.adding("the figures") as stage:
-        drawn = draw(record, arrays, stage / "figures")
-    show(record)
-    if record["interrupted"]:
-        what = f"interrupted ({record['interrupted']}); what was finished is written"
-        notes.print(what, highlight=False, style="dim")
-    figures = f"   figures: {out.path / 'figures'}" if drawn else ""
-    print(f"\ndata: {out.path / name}.json, .npz{figures}")
-    return interrupt.CODE if record["interrupted"] else 0
 
 
 def results() -> Console:

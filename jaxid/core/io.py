@@ -69,27 +69,28 @@ def decode(kind: type[T], values: Mapping[str, Any], arrays: Mapping[str, np.nda
         raise InputError(str(failed)) from None
 
 
-def write(result: Any, folder: Path, stem: str) -> None:
-    """``folder``/STEM.json and ``folder``/STEM.npz."""
+def write(result: Any, folder: Path, stem: str, beside: str | None = None) -> None:
+    """``folder``/STEM.json and ``folder``/BESIDE.npz, STEM.npz if that is not given."""
     values, arrays = encode(result)
     write_values(values, folder / f"{stem}.json")
-    write_arrays(arrays, folder / f"{stem}.npz")
+    write_arrays(arrays, folder / f"{beside or stem}.npz")
 
 
-def read(kind: type[T], folder: Path, stem: str, fix: str) -> T:
+def read(kind: type[T], folder: Path, stem: str, fix: str, beside: str | None = None) -> T:
     """What `write` wrote, if it is still that.
 
     Args:
       kind: the result's type.
-      folder, stem: as written; with a manifest.
+      folder, stem, beside: as written; with a manifest.
       fix: what to do where it can't be read, for the message.
 
     Raises:
       InputError: one line.
     """
-    verify(folder, [f"{stem}.json", f"{stem}.npz"])
+    npz = f"{beside or stem}.npz"
+    verify(folder, [f"{stem}.json", npz])
     path = folder / f"{stem}.json"
-    values, arrays = read_values(path, str(folder), fix), read_arrays(folder / f"{stem}.npz")
+    values, arrays = read_values(path, str(folder), fix), read_arrays(folder / npz)
     try:
         return decode(kind, values, arrays)
     except InputError as failed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jax
 import psutil
@@ -80,12 +78,6 @@ def origin(seeds: Sequence[int], started: datetime.datetime, seconds: float) -> 
         started=started.isoformat(timespec="seconds"),
         seconds=seconds,
     )
-
-
-def provenance(seeds: list[int], started: datetime.datetime, seconds: float) -> dict[str, Any]:
-    """The same for records that are no types yet."""
-    found = origin(seeds, started, seconds)
-    return dataclasses.asdict(found) | {"argv": list(found.argv), "seeds": seeds}
 
 
 def without_folders(words: Sequence[str]) -> list[str]:

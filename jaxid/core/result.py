@@ -33,11 +33,17 @@ class Presenter(NamedTuple):
       show: prints a result on a console.
       draw: saves a result's figures in a folder; name -> PNG.
       title: a result in a few words.
+      pages: writes what else belongs to it into a folder, its figures given; None for nothing.
+      html: for a notebook; its text and figures if None.
+      width: columns of its text where the output is no terminal.
     """
 
     show: Callable[[Any, Console], None]
     draw: Callable[[Any, Path], dict[str, Path]]
     title: Callable[[Any], str]
+    pages: Callable[[Any, dict[str, Path], Path], None] | None = None
+    html: Callable[[Any], str] | None = None
+    width: int = WIDTH
 
 
 _PRESENTERS: dict[type, Presenter] = {}
@@ -53,10 +59,12 @@ class Result:
 
     Attributes:
       STEM: its files are STEM.json and STEM.npz.
+      ARRAYS: another name for the second; None for none.
       SCHEMA: version of their form.
     """
 
     STEM: ClassVar[str]
+    ARRAYS: ClassVar[str | None] = None
     SCHEMA: ClassVar[int]
 
     def save(self, folder: str | Path) -> None:
@@ -75,10 +83,16 @@ class Result:
 
     def write(self, out: Folder) -> dict[str, Path]:
         """Write the same into a folder that is claimed already; name -> PNG of each figure."""
-        with out.adding(f"{self.STEM}.json and {self.STEM}.npz", last=False) as stage:
-            io.write(self, stage, self.STEM)
-        with out.adding("the figures") as stage:
-            return self._presenter().draw(self, stage / "figures")
+        with out.adding(
+            f"{self.STEM}.json and {self.ARRAYS or self.STEM}.npz", last=False
+        ) as stage:
+            io.write(self, stage, self.STEM, self.ARRAYS)
+        presenter = self._presenter()
+        with out.adding("report and figures" if presenter.pages else "the figures") as stage:
+            drawn = presenter.draw(self, stage / "figures")
+            if presenter.pages is not None:
+                presenter.pages(self, drawn, stage)
+            return drawn
 
     @classmethod
     def load(cls: type[Own], folder: str | Path) -> Own:
@@ -88,7 +102,8 @@ class Result:
           InputError: one line, for files that are not those that were written together, another
             schema, or values of other types.
         """
-        return io.read(cls, Path(folder), cls.STEM, "name a folder that was finished")
+        fix = "name a folder that was finished"
+        return io.read(cls, Path(folder), cls.STEM, fix, cls.ARRAYS)
 
     def print(self, console: Console) -> None:
         """What was found, on a rich console."""
@@ -96,17 +111,25 @@ class Result:
 
     def __str__(self) -> str:
         buffer = text_io.StringIO()
-        self.print(Console(file=buffer, width=WIDTH, highlight=False))
-        return buffer.getvalue().rstrip()
+        # Text in notebooks and consoles of any kind.
+        console = Console(
+            file=buffer, width=self._presenter().width, color_system=None, highlight=False,
+            force_terminal=False, force_jupyter=False, legacy_windows=False,
+        )  # fmt: skip
+        self.print(console)
+        return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).strip("\n")
 
     def __repr__(self) -> str:
         """On one line; `print` gives what was found."""
         return f"<{type(self).__name__}: {self._presenter().title(self)}>"
 
     def _repr_html_(self) -> str:
-        """The text, and the figures below it."""
+        """The text, and the figures below it, or what its presenter has for notebooks."""
+        presenter = self._presenter()
+        if presenter.html is not None:
+            return presenter.html(self)
         with tempfile.TemporaryDirectory() as folder:
-            figures = self._presenter().draw(self, Path(folder))
+            figures = presenter.draw(self, Path(folder))
             drawn = [path.with_suffix(".svg").read_text("utf-8") for path in figures.values()]
         shown = "".join(f"<div>{svg[svg.index('<svg') :]}</div>" for svg in drawn)
         return f"<pre>{html.escape(str(self))}</pre>{shown}"

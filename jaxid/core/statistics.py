@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -13,6 +15,53 @@ BAND = float(np.log(1.1))
 """A change of 10 %, as a log ratio: the width of "does nothing"."""
 
 
+class Effect(Enum):
+    """What a change does, from the interval of its log ratio and the band."""
+
+    HELPS = "helps"
+    HARMS = "harms"
+    NOTHING = "nothing"
+    UNCERTAIN = "uncertain"
+
+
+class Lack(Enum):
+    """Why a summary lacks numbers."""
+
+    NO_FINITE_SEED = "no_finite_seed"
+    ONE_SEED = "one_seed"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds.
+
+    Attributes:
+      mean: in the units of what was averaged; None where there was nothing to average.
+      sem: its standard error; None for fewer than two values.
+    """
+
+    mean: float | None
+    sem: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number of each seed, and what is said of them together.
+
+    Attributes:
+      mean, sem: of the finite ones, as in `Mean`.
+      per_seed: in the seeds' order; None for those that are not finite.
+      interval95: where one more run falls with 95 %; None where fewer than two are finite.
+      reason: why numbers are None; None where none is.
+    """
+
+    mean: float | None
+    sem: float | None
+    per_seed: tuple[float | None, ...]
+    interval95: tuple[float, float] | None
+    reason: Lack | None
+
+
 class Interval(NamedTuple):
     """A mean with its 95 % confidence interval; None where one seed gives none."""
 
@@ -20,6 +69,17 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     size: int
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """(low, high); None where one seed gives none."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+def mean_of(values: Sequence[float] | np.ndarray) -> Mean:
+    """Mean and standard error; the mean of nothing is None."""
+    array = np.asarray(values, float)
+    return Mean(float(array.mean()) if array.size else None, sem(array))
 
 
 def sem(values: Sequence[float] | np.ndarray) -> float | None:
@@ -46,50 +106,39 @@ def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half, array.size)
 
 
-def prediction_interval(values: Sequence[float] | np.ndarray) -> list[float] | None:
+def prediction_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float] | None:
     """Where one more run falls with 95 %: mean +- t(0.975, n-1) s sqrt(1 + 1/n)."""
     array = np.asarray(values, float)
     if array.size < 2:
         return None
     spread = float(array.std(ddof=1)) * np.sqrt(1 + 1 / array.size)
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, array.size - 1)) * spread
-    return [float(array.mean() - half), float(array.mean() + half)]
+    return float(array.mean() - half), float(array.mean() + half)
 
 
-def summary(values: np.ndarray) -> dict[str, Any]:
-    """{mean, sem, per_seed, interval95} of the finite values, as the record has it."""
-    finite = np.asarray(values, float)
-    finite = finite[np.isfinite(finite)]
+def summary(values: np.ndarray) -> Summary:
+    """Of the finite values; the others keep their places."""
+    array = np.asarray(values, float)
+    finite = array[np.isfinite(array)]
+    per_seed = tuple(float(v) if np.isfinite(v) else None for v in array)
     if finite.size == 0:
-        return {
-            "mean": None,
-            "sem": None,
-            "per_seed": [None] * len(values),
-            "interval95": None,
-            "reason": "no seed ended finite",
-        }
-    result: dict[str, Any] = {
-        "mean": float(finite.mean()),
-        "sem": sem(finite),
-        "per_seed": [float(v) if np.isfinite(v) else None for v in values],
-        "interval95": prediction_interval(finite),
-    }
-    if finite.size < 2:
-        result["sem_reason"] = "one seed has no standard error"
-    return result
+        return Summary(None, None, per_seed, None, Lack.NO_FINITE_SEED)
+    reason = Lack.ONE_SEED if finite.size < 2 else None
+    between = prediction_interval(finite)
+    return Summary(float(finite.mean()), sem(finite), per_seed, between, reason)
 
 
-def judge(interval: Interval) -> str:
-    """helps, harms, nothing or uncertain, from a log ratio's interval and the 10 % band."""
+def judge(interval: Interval) -> Effect:
+    """From a log ratio's interval and the 10 % band."""
     if interval.low is None or interval.high is None:
-        return "uncertain"
+        return Effect.UNCERTAIN
     if interval.high < -BAND:
-        return "helps"
+        return Effect.HELPS
     if interval.low > BAND:
-        return "harms"
+        return Effect.HARMS
     if interval.low > -BAND and interval.high < BAND:
-        return "nothing"
-    return "uncertain"
+        return Effect.NOTHING
+    return Effect.UNCERTAIN
 
 
 def seeds_to_decide(values: np.ndarray, most: int = 1000) -> int | None:
@@ -103,6 +152,6 @@ def seeds_to_decide(values: np.ndarray, most: int = 1000) -> int | None:
     mean, spread = float(array.mean()), float(array.std(ddof=1))
     for n in range(array.size, most + 1):
         half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * spread / np.sqrt(n)
-        if judge(Interval(mean, mean - half, mean + half, n)) != "uncertain":
+        if judge(Interval(mean, mean - half, mean + half, n)) is not Effect.UNCERTAIN:
             return n
     return None

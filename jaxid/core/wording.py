@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from jaxid.core.types import Estimate
 
 NONE = "-"
 """What stands where there is no number."""
-SUSPECTS = {
-    "locked": "the ReLU output",
-    "rate_too_large": "a rate that is too large",
-    "optimizer_noise": "the constant rate",
-    "conditioning": "the conditioning of the inputs",
-    "weak_optimizer": "the optimizer",
-    "input_scale": "the scale of the data",
-    "target_scale": "the scale of the inputs against the targets",
-    "place_of_eps": "the place of eps",
-    "too_few_steps": "too few steps",
-    "batch_noise": "the noise of small batches",
-    "initialisation": "the initialisation",
-    "composition_of_layers": "the composition of layers",
-}
-"""What findings accuse, as people say it."""
-GROUPS = {
-    "single": "one change",
-    "pair": "two changes at once",
-    "control": "random changes, as a control",
-}
-"""Headings of the groups of remedies."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -82,66 +61,19 @@ def plus_minus(value: float | None, error: float | None, digits: int = 3) -> str
 
 
 def estimate(found: Estimate | Mapping[str, Any] | None, digits: int = 3) -> str:
-    """An Estimate, or its dict {value, error, converged, method}, as text.
+    """An Estimate as text, or its dict where results are no types yet.
 
     An error below the digits shown is left out; an estimate that did not converge says so.
     """
-    if isinstance(found, Estimate):
-        value, error, converged = found.value, found.error, found.converged
-    else:
-        known = found or {}
-        value, error = known.get("value"), known.get("error")
-        converged = known.get("converged", True)
-    if value is None:
+    if isinstance(found, Mapping):
+        known = bool(found.get("converged", True))
+        found = Estimate(found.get("value"), found.get("error"), known, "")
+    if found is None or found.value is None:
         return NONE
+    value, error = found.value, found.error
     shown = error is not None and abs(error) > abs(value) * 0.5 * 10.0 ** (1 - digits)
     text = plus_minus(value, error if shown else None, digits)
-    return text if converged else f"{text} (not converged)"
-
-
-def ratio_of(trial: Mapping[str, Any]) -> float | None:
-    """Loss after over before of a trial's or counterfactual's dict, None where there is none.
-
-    A loss below float32's floor, such as an exact 0, counts as the floor, in its interval too.
-    """
-    ratio = trial.get("ratio")
-    return None if ratio is None or not math.isfinite(ratio) else float(ratio)
-
-
-def best_of(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The trial that helps most, None if none does. See `ranked`."""
-    helping = ranked(trials)
-    return helping[0] if helping else None
-
-
-def ranked(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The trials that help, best first. Random controls don't count, and changes with the
-    answer built in come last, whatever they reach: they prove that there is one, and what
-    has not the answer in it teaches more."""
-    helping = [t for t in trials if t["verdict"] == "helps" and t["group"] != "control"]
-    return sorted(helping, key=lambda t: (t.get("built_in", False), ratio_of(t) or 0.0))
-
-
-def grouped(trials: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """(heading, trials) of each group that has any, by ratio; those without one come last."""
-
-    def order(trial: dict[str, Any]) -> float:
-        ratio = ratio_of(trial)
-        return math.inf if ratio is None else ratio
-
-    found = [
-        (heading, sorted((t for t in trials if t["group"] == group), key=order))
-        for group, heading in GROUPS.items()
-    ]
-    return [(heading, members) for heading, members in found if members]
-
-
-def dead_answer(spec: Mapping[str, Any]) -> Literal["skip", "zero", "constant"]:
-    """What a dead output gives for a record's problem: 0 in training units, which a skip
-    connection or a map that moves 0 makes another thing."""
-    if spec.get("residual"):
-        return "skip"
-    return "zero" if spec.get("scaling", "raw") in ("raw", "unit") else "constant"
+    return text if found.converged else f"{text} (not converged)"
 
 
 def counted(count: int, thing: str) -> str:
@@ -150,11 +82,11 @@ def counted(count: int, thing: str) -> str:
 
 
 def label(name: str) -> str:
-    """A key of the record as words: ``slow_modes`` -> slow modes."""
+    """A name as words: ``slow_modes`` -> slow modes."""
     return name.replace("_", " ")
 
 
-def joined(words: list[str]) -> str:
+def joined(words: Sequence[str]) -> str:
     """a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 

@@ -7,20 +7,29 @@ unexplained = L - representation - sum of the mechanisms' estimates.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxid.core.statistics import sem
 from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import Evidence
-
-ORDER_NOTE = (
-    "The gaps are taken in this order: anneal, then solve the last layer, then compare with "
-    "the least loss possible. Another order would share them out differently; "
-    "the effects 'each alone' are those of one intervention from the end state."
+from jaxid.diagnosis.items import (
+    AnnealingUncertainty,
+    Budget,
+    BudgetItem,
+    Floors,
+    Item,
+    LeastLoss,
+    OneAtATime,
+    Part,
+    PartName,
+    Solver,
+    StillFalling,
+    Total,
+    Unexplained,
 )
-
 
 PROGRESS = 0.25
 """Share of the noise gap from which progress during annealing is worth a warning."""
@@ -73,90 +82,106 @@ def measure_gaps(evidence: Evidence, representation: float) -> Gaps:
     )
 
 
-def build_budget(evidence: Evidence, representation: Any, *, depth: int) -> dict[str, Any]:
-    """The record's ``budget`` from evidence with at least one solved seed.
+def build_budget(
+    evidence: Evidence,
+    representation: LeastLoss,
+    *,
+    depth: int,
+) -> Budget:
+    """The budget from evidence with at least one solved seed, without the slow modes' detail.
 
     Args:
       evidence: what was measured.
-      representation: the bound, with ``lower`` (Estimate), ``parts`` and ``how``.
+      representation: the least loss possible.
       depth: dense layers; above 1 the locked item is given the features.
     """
     floor = float(representation.lower.value or 0.0)
     gaps = measure_gaps(evidence, floor)
     total = gaps.total
+    given = "" if depth == 1 else "locked given the features: "
+    off = PartName.SWITCHED_OFF_EXAMPLES if depth == 1 else PartName.LOCKED_GIVEN_FEATURES
+    noise = _item(
+        Item.OPTIMIZER_NOISE,
+        total - gaps.annealed,
+        gaps.coherent + gaps.incoherent,
+        total,
+        (_part(PartName.COHERENT, gaps.coherent), _part(PartName.INCOHERENT, gaps.incoherent)),
+        f"end minus annealed over {evidence.anneal_epochs} epochs; explained by the mean "
+        "square of the difference of outputs before and after",
+    )
+    explained = floor + gaps.dead + gaps.stopped + gaps.quadratic + gaps.coherent + gaps.incoherent
+    unexplained = total - explained
+    mean = float(total.mean())
+    return Budget(
+        total=Total(mean, sem(total), int(total.size)),
+        items=(
+            _item(
+                Item.REPRESENTATION,
+                np.full(total.shape, floor),
+                np.full(total.shape, floor),
+                total,
+                representation.parts,
+                representation.how,
+            ),
+            _item(
+                Item.LOCKED,
+                gaps.solved - floor,
+                gaps.dead + gaps.stopped,
+                total,
+                (_part(PartName.DEAD_OUTPUTS, gaps.dead), _part(off, gaps.stopped)),
+                f"{given}last layer solved by float64 Gauss-Newton from the annealed state; "
+                "explained by the loss of outputs that fire on no training example and of "
+                "examples on which a solved output is off",
+            ),
+            _item(
+                Item.SLOW_MODES,
+                gaps.annealed - gaps.solved,
+                gaps.quadratic,
+                total,
+                (),
+                "annealed minus solved; explained by the sum of lambda c^2 / 2 over the last "
+                "layer's Hessian modes",
+            ),
+            dataclasses.replace(noise, predicted_floor=_predicted_noise(evidence)),
+        ),
+        unexplained=Unexplained(
+            float(unexplained.mean()), sem(unexplained), _share(float(unexplained.mean()), mean)
+        ),
+        annealing_uncertainty=_annealing_uncertainty(evidence),
+        still_falling=_still_falling(evidence, total - gaps.annealed),
+        solver=_solver(evidence),
+        one_at_a_time=_one_at_a_time(evidence, gaps),
+        slow_modes_detail=None,
+    )
+
+
+def floors(evidence: Evidence, representation: LeastLoss) -> Floors:
+    """The budget's levels by seed."""
+    index = [seed.index for seed in evidence.seeds]
+    return Floors(
+        np.asarray(evidence.history.train_end.loss)[index],
+        np.asarray(evidence.annealed.train_end.loss)[index],
+        np.array([seed.solution.loss for seed in evidence.seeds]),
+        float(representation.lower.value or 0.0),
+    )
+
+
+def _annealing_uncertainty(evidence: Evidence) -> AnnealingUncertainty:
     twice = np.asarray(evidence.annealed_twice.train_end.loss, float)
     once = np.asarray(evidence.annealed.train_end.loss, float)[: twice.size]
     # The longer one may blow up on a seed that the shorter one brought home.
     both = np.isfinite(once) & np.isfinite(twice)
     change = once[both] - twice[both]
-    locked_name = "locked" if depth == 1 else "locked given the features"
-    stopped_name = "switched_off_examples" if depth == 1 else "locked_given_features"
-    items = [
-        _item(
-            "representation",
-            np.full(total.shape, floor),
-            np.full(total.shape, floor),
-            total,
-            [(name, np.full(total.shape, loss)) for name, loss in representation.parts],
-            representation.how,
-        ),
-        _item(
-            "locked",
-            gaps.solved - floor,
-            gaps.dead + gaps.stopped,
-            total,
-            [("dead_outputs", gaps.dead), (stopped_name, gaps.stopped)],
-            f"{locked_name}: last layer solved by float64 Gauss-Newton from the annealed state; "
-            "explained by the loss of outputs that fire on no training example and of "
-            "examples on which a solved output is off",
-        ),
-        _item(
-            "slow_modes",
-            gaps.annealed - gaps.solved,
-            gaps.quadratic,
-            total,
-            [],
-            "annealed minus solved; explained by the sum of lambda c^2 / 2 over the last "
-            "layer's Hessian modes",
-        ),
-        _item(
-            "optimizer_noise",
-            total - gaps.annealed,
-            gaps.coherent + gaps.incoherent,
-            total,
-            [("coherent", gaps.coherent), ("incoherent", gaps.incoherent)],
-            f"end minus annealed over {evidence.anneal_epochs} epochs; explained by the mean "
-            "square of the difference of outputs before and after",
-        )
-        | {"predicted_floor": _predicted_noise(evidence)},
-    ]
-    explained = floor + gaps.dead + gaps.stopped + gaps.quadratic + gaps.coherent + gaps.incoherent
-    unexplained = total - explained
-    mean = float(total.mean())
-    return {
-        "total": {"mean": mean, "sem": sem(total), "seeds": int(total.size)}
-        | ({"sem_reason": "one seed"} if total.size == 1 else {}),
-        "items": items,
-        "unexplained": {
-            "loss": float(unexplained.mean()),
-            "sem": sem(unexplained),
-            "share": _share(float(unexplained.mean()), mean),
-        },
-        "annealing_uncertainty": {
-            "change": float(change.mean()) if change.size else None,
-            "sem": sem(change),
-            "seeds": int(change.size),
-            "how": f"annealed over {evidence.anneal_epochs} epochs minus over "
-            f"{2 * evidence.anneal_epochs}; it lies between noise and slow modes",
-        },
-        "still_falling": _still_falling(evidence, total - gaps.annealed),
-        "solver": _solver(evidence),
-        "one_at_a_time": _one_at_a_time(evidence, gaps),
-        "order_note": ORDER_NOTE,
-    }
+    return AnnealingUncertainty(
+        float(change.mean()) if change.size else None,
+        sem(change),
+        int(change.size),
+        f"annealed over {evidence.anneal_epochs} epochs minus over "
+        f"{2 * evidence.anneal_epochs}; it lies between noise and slow modes",
+    )
 
 
-def _still_falling(evidence: Evidence, noise: np.ndarray) -> dict[str, Any]:
+def _still_falling(evidence: Evidence, noise: np.ndarray) -> StillFalling:
     """How much of the noise gap may be progress: annealing is also more epochs of training.
 
     The training loss's slope over the last fifth of the epochs (two at least), kept up over
@@ -166,71 +191,75 @@ def _still_falling(evidence: Evidence, noise: np.ndarray) -> dict[str, Any]:
     losses = np.asarray(evidence.history.train, float)[index]
     last = min(losses.shape[1], max(2, losses.shape[1] // 5))
     if last < 2:
-        return {"progress": None, "sem": None, "share_of_noise": None, "matters": False}
+        return StillFalling(None, None, None, False, None)
     slope = np.polyfit(np.arange(last), losses[:, -last:].T, 1)[0]
     progress = np.maximum(0.0, -slope) * evidence.anneal_epochs / 2
     mean, error, gap = float(progress.mean()), sem(progress), float(noise.mean())
     share = mean / gap if gap > 0 else None
     sure = error is not None and mean > 2 * error
-    return {
-        "progress": mean,
-        "sem": error,
-        "share_of_noise": share,
-        "matters": bool(sure and share is not None and share > PROGRESS),
-        "how": f"slope of the training loss over the last {last} epochs, for "
+    return StillFalling(
+        mean,
+        error,
+        share,
+        bool(sure and share is not None and share > PROGRESS),
+        f"slope of the training loss over the last {last} epochs, for "
         f"{evidence.anneal_epochs} epochs at half the rate",
-    }
+    )
 
 
 def _item(
-    cause: str,
+    cause: Item,
     loss: np.ndarray,
     explained: np.ndarray,
     total: np.ndarray,
-    parts: list[tuple[str, np.ndarray]],
+    parts: tuple[Part, ...],
     how: str,
-) -> dict[str, Any]:
-    return {
-        "cause": cause,
-        "loss": float(loss.mean()),
-        "explained": float(explained.mean()),
-        "sem": sem(loss),
-        "explained_sem": sem(explained),
-        "share": _share(float(loss.mean()), float(total.mean())),
-        "parts": [{"name": name, "loss": float(value.mean())} for name, value in parts],
-        "how": how,
-    }
+) -> BudgetItem:
+    return BudgetItem(
+        cause,
+        float(loss.mean()),
+        float(explained.mean()),
+        sem(loss),
+        sem(explained),
+        _share(float(loss.mean()), float(total.mean())),
+        parts,
+        how,
+    )
 
 
-def _predicted_noise(evidence: Evidence) -> dict[str, Any]:
+def _part(name: PartName, loss: np.ndarray) -> Part:
+    return Part(name, float(loss.mean()))
+
+
+def _predicted_noise(evidence: Evidence) -> Estimate:
     """The theory's floor beside the measured noise: mean over seeds, standard error over them."""
     found = [seed.predicted_noise for seed in evidence.seeds]
     values = np.array([e.value for e in found if e.value is not None])
     if values.size == 0:
-        return Estimate(None, None, False, found[0].method)._asdict()
+        return Estimate(None, None, False, found[0].method)
     error = sem(values) if values.size > 1 else found[0].error
     small = all(e.converged for e in found)
-    return Estimate(float(values.mean()), error, small, found[0].method)._asdict()
+    return Estimate(float(values.mean()), error, small, found[0].method)
 
 
 def _share(part: float, total: float) -> float | None:
     return None if total == 0 else part / total
 
 
-def _solver(evidence: Evidence) -> dict[str, Any]:
+def _solver(evidence: Evidence) -> Solver:
     """How the last layer was solved, and whether it converged on every seed."""
     solutions = [seed.solution for seed in evidence.seeds]
-    return {
-        "seeds": len(solutions),
-        "converged": all(s.converged for s in solutions),
-        "predicted_decrease": float(np.mean([s.predicted.mean() for s in solutions])),
-        "tolerance": float(np.mean([s.tolerance for s in solutions])),
-        "iterations": int(max(s.iterations.max() for s in solutions)),
-        "stalled_outputs": int(sum(s.stalled.sum() for s in solutions)),
-    }
+    return Solver(
+        len(solutions),
+        all(bool(s.converged) for s in solutions),
+        float(np.mean([s.predicted.mean() for s in solutions])),
+        float(np.mean([s.tolerance for s in solutions])),
+        int(max(s.iterations.max() for s in solutions)),
+        int(sum(s.stalled.sum() for s in solutions)),
+    )
 
 
-def _one_at_a_time(evidence: Evidence, gaps: Gaps) -> list[dict[str, Any]]:
+def _one_at_a_time(evidence: Evidence, gaps: Gaps) -> tuple[OneAtATime, ...]:
     """Each intervention alone from the end state: the fall in loss."""
     index = [seed.index for seed in evidence.seeds]
     end = evidence.history.train_end
@@ -244,18 +273,12 @@ def _one_at_a_time(evidence: Evidence, gaps: Gaps) -> list[dict[str, Any]]:
         ]
     )
     rows = [
-        ("locked", revived, "dead outputs made exact, everything else left"),
-        ("optimizer_noise", gaps.total - gaps.annealed, "annealing alone"),
+        (Item.LOCKED, revived, "dead outputs made exact, everything else left"),
+        (Item.OPTIMIZER_NOISE, gaps.total - gaps.annealed, "annealing alone"),
     ]
     if solved.size:
-        rows.insert(1, ("slow_modes", solved, "last layer solved without annealing"))
-    return [
-        {
-            "cause": cause,
-            "effect": float(values.mean()),
-            "sem": sem(values),
-            "seeds": int(values.size),
-            "how": how,
-        }
+        rows.insert(1, (Item.SLOW_MODES, solved, "last layer solved without annealing"))
+    return tuple(
+        OneAtATime(cause, float(values.mean()), sem(values), int(values.size), how)
         for cause, values, how in rows
-    ]
+    )

@@ -9,7 +9,7 @@ least eigenvalue of the whole network's Hessian comes from Lanczos, on as many e
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -25,6 +25,19 @@ from jaxid.curvature.last_layer.spectrum import HeadSpectrum, head_spectrum
 from jaxid.curvature.matrices import curvature_product
 from jaxid.curvature.products import MEMORY
 from jaxid.diagnosis.evidence import Evidence, seed_params
+from jaxid.diagnosis.head_curvature import (
+    Blocks,
+    Conditioning,
+    Decade,
+    EffectiveCurve,
+    EffectiveKappa,
+    HeadCurvature,
+    NoSpectra,
+    NullCounts,
+    SeedCurvature,
+    SlowModes,
+    WholeNetwork,
+)
 from jaxid.linalg.lanczos import LEAST_BASIS, RESTARTS, extremal_eigenvalues
 from jaxid.training.run import History, Runner
 
@@ -40,21 +53,19 @@ class Spectra(NamedTuple):
     """What `measure` gives.
 
     Attributes:
-      record: the diagnosis' ``conditioning``.
-      arrays: eigenvalues and curves for the figures.
+      conditioning: the result.
       modes: which modes are slow, for the budget; None without solved parameters.
       least, lambda_max: ends of the Hessian at the annealed point; None if not computed.
       null_dims: (m,) flat directions of each output's block at the annealed point.
       block: order of one output's block.
     """
 
-    record: dict[str, Any]
-    arrays: dict[str, np.ndarray]
-    modes: dict[str, Any] | None
-    least: Estimate | None
-    lambda_max: float | None
-    null_dims: np.ndarray | None
-    block: int
+    conditioning: Conditioning
+    modes: SlowModes | None = None
+    least: Estimate | None = None
+    lambda_max: float | None = None
+    null_dims: np.ndarray | None = None
+    block: int = 0
 
 
 def lanczos_flops(weights: float) -> float:
@@ -85,58 +96,66 @@ def measure(
     problem = runner.problem
     chosen = [int(s) for s in np.flatnonzero(history.first_bad < 0)[:count]]
     if not chosen or problem.net.head is None or problem.net.inspect is None:
-        reason = "--spectrum-seeds is 0" if count == 0 else "no seed ended finite"
-        return Spectra(
-            {"at_init": None, "at_end": None, "reason": reason}, {}, None, None, None, None, 0
-        )
-    rows: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
+        reason = NoSpectra.NOT_ASKED if count == 0 else NoSpectra.NO_FINITE_SEED
+        return Spectra(Conditioning(None, None, reason))
+    rows: list[SeedCurvature] = []
+    first: list[Blocks] = []
     for s in chosen:
-        row: dict[str, Any] = {}
+        ends = []
         initial = seed_params(runner.init([seeds[s]]), 0)
         for name, params in (("init", initial), ("end", seed_params(history.state, s))):
             data = head_data(problem, params)
             found = _spectrum(data, reporter, f"spectrum at {name}, seed {seeds[s]}")
-            row[f"at_{name}"] = _record(data, found, seeds[s])
+            ends.append(_curvature(data, found, seeds[s]))
             if s == chosen[0]:
-                arrays |= _arrays(found, name)
-        rows.append(row)
-    record: dict[str, Any] = dict(rows[0])
-    record["seeds"] = rows
+                first.append(Blocks(found.eigenvalues, found.thresholds))
+        rows.append(SeedCurvature(*ends))
+    conditioning = Conditioning(
+        rows[0].at_init,
+        rows[0].at_end,
+        seeds=tuple(rows),
+        spectrum_init=first[0],
+        spectrum_end=first[1],
+    )
     solved = None if evidence is None else {e.index: e for e in evidence.seeds}.get(chosen[0])
     if evidence is None or solved is None:
-        return Spectra(record, arrays, None, None, None, None, 0)
+        return Spectra(conditioning)
     data = head_data(problem, seed_params(evidence.annealed.state, chosen[0]))
     found = _spectrum(data, reporter, "spectrum after annealing", solved)
-    shares, curve = effective_kappa_curve(
-        found.eigenvalues, _coordinates(found), thresholds=found.thresholds[:, None]
-    )
-    arrays |= {
-        "effective/share": shares,
-        "effective/kappa": np.array([np.nan if e.value is None else e.value for e in curve]),
-    }
-    effective = effective_kappa_curve(
-        found.eigenvalues, _coordinates(found), [SHARE], thresholds=found.thresholds[:, None]
-    )[1][0]
-    # The share of the excess is that of the way from the annealed to the solved point.
-    record["at_end"]["effective_kappa"] = effective._asdict() | {
-        "share": SHARE,
-        "where": "last layer after annealing, against the solved last layer",
-    }
     least, largest = found.least, found.lambda_max
     if len(problem.net.activations) > 1:
         least, largest = _whole_network(runner, evidence, chosen[0], reporter)
-    record["whole_network"] = {"least": least._asdict(), "largest": largest._asdict()}
-    modes = _modes(found, problem.steps_per_epoch)
+    # The share of the excess is that of the way from the annealed to the solved point.
+    at_end = dataclasses.replace(rows[0].at_end, effective_kappa=_effective(found))
     return Spectra(
-        record,
-        arrays,
-        modes,
+        dataclasses.replace(
+            conditioning,
+            at_end=at_end,
+            seeds=(dataclasses.replace(rows[0], at_end=at_end), *rows[1:]),
+            whole_network=WholeNetwork(least, largest),
+            effective=_effective_curve(found),
+        ),
+        _modes(found, problem.steps_per_epoch),
         least,
         largest.value,
         found.null_dims,
         found.eigenvalues.shape[1],
     )
+
+
+def _effective(found: HeadSpectrum) -> EffectiveKappa:
+    (value,) = effective_kappa_curve(
+        found.eigenvalues, _coordinates(found), [SHARE], thresholds=found.thresholds[:, None]
+    )[1]
+    where = "last layer after annealing, against the solved last layer"
+    return EffectiveKappa(**vars(value), share=SHARE, where=where)
+
+
+def _effective_curve(found: HeadSpectrum) -> EffectiveCurve:
+    shares, curve = effective_kappa_curve(
+        found.eigenvalues, _coordinates(found), thresholds=found.thresholds[:, None]
+    )
+    return EffectiveCurve(shares, np.array([np.nan if e.value is None else e.value for e in curve]))
 
 
 def _spectrum(
@@ -169,37 +188,29 @@ def _coordinates(found: HeadSpectrum) -> np.ndarray:
     return found.coordinates
 
 
-def _record(data: HeadData, found: HeadSpectrum, seed: int) -> dict[str, Any]:
+def _curvature(data: HeadData, found: HeadSpectrum, seed: int) -> HeadCurvature:
     reasons = null_reasons(data.features, found, bias=data.bias is not None)
-    none = Estimate(None, None, False, "only for the first seed whose last layer was solved")
-    return {
-        "operator": "last_layer_hessian",
-        "seed": seed,
-        "size": int(found.eigenvalues.size),
-        "lambda_max": found.lambda_max._asdict(),
-        "lambda_min_nonzero": found.lambda_min_nonzero._asdict(),
-        "kappa": found.kappa._asdict(),
-        "effective_kappa": none._asdict(),
-        "null_dim": found.null_dim,
-        "null_share": found.null_dim / found.eigenvalues.size,
-        "null_reasons": reasons.counts,
-        "null_texts": reasons.texts,
-        "negative": int(found.negative.sum()),
-        "near_threshold": int(found.near.sum()),
-        "least": found.least._asdict(),
-        "threshold": found.threshold,
-        "dead_units": int(found.dead.sum()),
-    }
+    why = "only for the first seed whose last layer was solved"
+    return HeadCurvature(
+        operator="last_layer_hessian",
+        seed=seed,
+        size=int(found.eigenvalues.size),
+        lambda_max=found.lambda_max,
+        lambda_min_nonzero=found.lambda_min_nonzero,
+        kappa=found.kappa,
+        effective_kappa=EffectiveKappa(None, None, False, why),
+        null_dim=int(found.null_dim),
+        null_share=found.null_dim / found.eigenvalues.size,
+        null_reasons=NullCounts(**reasons.counts),
+        negative=int(found.negative.sum()),
+        near_threshold=int(found.near.sum()),
+        least=found.least,
+        threshold=float(found.threshold),
+        dead_units=int(found.dead.sum()),
+    )
 
 
-def _arrays(found: HeadSpectrum, name: str) -> dict[str, np.ndarray]:
-    return {
-        f"spectrum/{name}": found.eigenvalues,
-        f"spectrum/{name}_thresholds": found.thresholds,
-    }
-
-
-def _modes(found: HeadSpectrum, steps_per_epoch: int) -> dict[str, Any]:
+def _modes(found: HeadSpectrum, steps_per_epoch: int) -> SlowModes:
     """Where the excess between the annealed and the solved point lies, by curvature.
 
     Gradient descent at the rate 1 / lambda_max shrinks a mode's excess by
@@ -212,28 +223,22 @@ def _modes(found: HeadSpectrum, steps_per_epoch: int) -> dict[str, Any]:
     excess = 0.5 * values[keep] * coordinates[keep] ** 2
     total = float(excess.sum())
     if total == 0:
-        return {"total": 0.0, "decades": [], "how": "nothing is left to learn"}
+        return SlowModes(0.0, (), "nothing is left to learn")
     decades = []
     exponent = np.floor(np.log10(ratio)).astype(int)
     for power in range(int(exponent.max()), int(exponent.min()) - 1, -1):
         inside = exponent == power
         if inside.any():
             epochs = np.log(1 / LEFT) / (2 * 10.0**power) / steps_per_epoch
-            decades.append(
-                {
-                    "decade": power,
-                    "modes": int(inside.sum()),
-                    "share": float(excess[inside].sum()) / total,
-                    "epochs": float(epochs),
-                }
-            )
-    return {
-        "total": total,
-        "decades": decades,
-        "how": "shares of sum lambda c^2 / 2 by decade of lambda / lambda_max; epochs for "
+            share = float(excess[inside].sum()) / total
+            decades.append(Decade(power, int(inside.sum()), share, float(epochs)))
+    return SlowModes(
+        total,
+        tuple(decades),
+        "shares of sum lambda c^2 / 2 by decade of lambda / lambda_max; epochs for "
         f"gradient descent at rate 1 / lambda_max to bring a mode of lambda_max times that "
         f"power of ten to {LEFT:.0%} of its excess",
-    }
+    )
 
 
 def _whole_network(

@@ -10,7 +10,8 @@ on one can be lowered although every eigenvalue here says otherwise.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -20,7 +21,66 @@ from jaxid.diagnosis.evidence import Evidence
 NOISE_SHARE, NOISE_ERRORS = 0.05, 3.0
 STATIONARY_SHARE = 0.01
 SADDLE_SHARE = 1e-3
-KINKS = "The Hessian does not see the kinks of ReLU."
+
+
+class Group(Enum):
+    """Which outputs are asked about."""
+
+    DEAD = "dead"
+    LIVE = "live"
+
+
+class PointKind(Enum):
+    """What kind of point it is, in the order in which it is asked."""
+
+    PLATEAU = "plateau"
+    NOISE_BALL = "noise_ball"
+    NOT_YET_STATIONARY = "not_yet_stationary"
+    SADDLE = "saddle"
+    DEGENERATE_MINIMUM = "degenerate_minimum"
+    UNDECIDED = "undecided"
+
+
+class Doubt(Enum):
+    """Why a kind is undecided."""
+
+    ONE_SEED = "one_seed"
+    """Annealing lowers the loss, but one seed gives no standard error."""
+    NO_LEAST_EIGENVALUE = "no_least_eigenvalue"
+    """It did not converge, so a saddle is not excluded."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a group of outputs stopped; losses are the group's part of the mean over outputs, in
+    training units, means over the solved seeds.
+
+    Attributes:
+      group: which outputs.
+      outputs: how many, mean over seeds.
+      loss, loss_annealed: at the end, and after annealing.
+      gradient_norm: of the last layer at the annealed state.
+      predicted_decrease: of the loss, by one Gauss-Newton step from there.
+      least_eigenvalue: of the Hessian there; None if it was not computed.
+      largest_eigenvalue: likewise.
+      flat_dim, flat_share: directions without curvature of the first solved seed's blocks, and
+        their share of all; None if unknown.
+      kind: what it is.
+      doubt: why it is undecided; None where it is not.
+    """
+
+    group: Group
+    outputs: float
+    loss: float
+    loss_annealed: float
+    gradient_norm: float
+    predicted_decrease: float
+    least_eigenvalue: Estimate | None
+    largest_eigenvalue: float | None
+    flat_dim: int | None
+    flat_share: float | None
+    kind: PointKind
+    doubt: Doubt | None
 
 
 def classify(
@@ -31,8 +91,8 @@ def classify(
     null_dims: np.ndarray | None,
     block: int,
     floor: float = 0.0,
-) -> list[dict[str, Any]]:
-    """One record for the dead outputs and one for the live ones.
+) -> tuple[Point, ...]:
+    """One point for the dead outputs and one for the live ones.
 
     Args:
       evidence: with at least one solved seed.
@@ -49,9 +109,9 @@ def classify(
     dead = evidence.dead(evidence.annealed)
     # What a ReLU cannot answer to negative targets is nobody's plateau.
     below = np.stack([seed.below_zero for seed in evidence.seeds]) * (floor > 0)
-    return [
-        _group(
-            name,
+    return tuple(
+        _point(
+            group,
             mask,
             evidence,
             np.asarray(end.output_loss, float)[index],
@@ -62,13 +122,13 @@ def classify(
             block,
             float(np.where(mask, below, 0.0).sum(axis=1).mean()) / mask.shape[1],
         )
-        for name, mask in (("dead", dead), ("live", ~dead))
+        for group, mask in ((Group.DEAD, dead), (Group.LIVE, ~dead))
         if mask.any()
-    ]
+    )
 
 
-def _group(
-    name: str,
+def _point(
+    group: Group,
     mask: np.ndarray,
     evidence: Evidence,
     end: np.ndarray,
@@ -78,7 +138,7 @@ def _group(
     null_dims: np.ndarray | None,
     block: int,
     floor: float,
-) -> dict[str, Any]:
+) -> Point:
     m = mask.shape[1]
     before = np.where(mask, end, 0.0).sum(axis=1) / m
     after = np.where(mask, annealed, 0.0).sum(axis=1) / m
@@ -92,20 +152,21 @@ def _group(
         [seed.solution.start_predicted[mask[k]].sum() / m for k, seed in enumerate(evidence.seeds)]
     )
     flat = None if null_dims is None else int(null_dims[mask[0]].sum())
-    record: dict[str, Any] = {
-        "group": name,
-        "outputs": float(mask.sum(axis=1).mean()),
-        "loss": float(before.mean()),
-        "loss_annealed": float(after.mean()),
-        "gradient_norm": float(gradient.mean()),
-        "predicted_decrease": float(predicted.mean()),
-        "least_eigenvalue": None if least is None else least._asdict(),
-        "flat_dim": flat,
-        "flat_share": None if flat is None else flat / max(1, int(mask[0].sum()) * block),
-        "kinks": KINKS,
-    }
-    kind, why = _decide(before, after, gradient, predicted, least, lambda_max, flat, floor)
-    return record | {"kind": kind, "why": why}
+    kind, doubt = _decide(before, after, gradient, predicted, least, lambda_max, floor)
+    return Point(
+        group,
+        float(mask.sum(axis=1).mean()),
+        float(before.mean()),
+        float(after.mean()),
+        float(gradient.mean()),
+        float(predicted.mean()),
+        least,
+        lambda_max,
+        flat,
+        None if flat is None else flat / max(1, int(mask[0].sum()) * block),
+        kind,
+        doubt,
+    )
 
 
 def _decide(
@@ -115,40 +176,20 @@ def _decide(
     predicted: np.ndarray,
     least: Estimate | None,
     lambda_max: float | None,
-    flat: int | None,
     floor: float,
-) -> tuple[str, str]:
+) -> tuple[PointKind, Doubt | None]:
     if np.all(gradient == 0) and after.mean() > floor:
-        return "plateau", (
-            f"the gradient is exactly 0 and the loss {after.mean():.4g}: nothing pulls on these "
-            "outputs, whatever the step"
-        )
+        return PointKind.PLATEAU, None
     drop = before - after
     if drop.size == 1 and drop[0] > NOISE_SHARE * before[0]:
-        return "undecided", (
-            f"letting the rate fall to 0 lowers the loss of these outputs from {before[0]:.4g} to "
-            f"{after[0]:.4g}, but one seed gives no standard error; use --seeds 2 or more"
-        )
+        return PointKind.UNDECIDED, Doubt.ONE_SEED
     error = drop.std(ddof=1) / np.sqrt(drop.size) if drop.size > 1 else np.inf
     if drop.mean() > NOISE_SHARE * before.mean() and drop.mean() > NOISE_ERRORS * error:
-        return "noise_ball", (
-            f"letting the rate fall to 0 lowers the loss of these outputs from "
-            f"{before.mean():.4g} to {after.mean():.4g}: the constant step kept them jumping"
-        )
+        return PointKind.NOISE_BALL, None
     if predicted.mean() > STATIONARY_SHARE * after.mean():
-        return "not_yet_stationary", (
-            f"one Gauss-Newton step promises {predicted.mean():.3g} of the loss "
-            f"{after.mean():.4g} after annealing: still on the way"
-        )
+        return PointKind.NOT_YET_STATIONARY, None
     if least is None or least.value is None or lambda_max is None or not least.converged:
-        return "undecided", "the least eigenvalue did not converge, so a saddle is not excluded"
+        return PointKind.UNDECIDED, Doubt.NO_LEAST_EIGENVALUE
     if least.value + (least.error or 0.0) < -SADDLE_SHARE * lambda_max:
-        return "saddle", (
-            f"least eigenvalue {least.value:.3g} +- {least.error or 0.0:.1g} against a largest "
-            f"of {lambda_max:.3g}"
-        )
-    dimension = "an unknown number of" if flat is None else f"{flat:,}"
-    return "degenerate_minimum", (
-        f"no direction leads down (least eigenvalue {least.value:.2g}), and {dimension} "
-        "directions are flat"
-    )
+        return PointKind.SADDLE, None
+    return PointKind.DEGENERATE_MINIMUM, None

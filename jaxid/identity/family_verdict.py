@@ -31,7 +31,7 @@ def family_verdict(spec: IdentitySpec, problem: Problem) -> FamilyVerdict:
       spec: resolved.
       problem: built from it.
     """
-    least_loss = mean_square(representability(spec, problem))
+    least_loss = mean_square(representability(spec, problem)[0])
     target = target_on_range(problem)
     if target is None:
         words = "whitening mixes features, so that the box of inputs is no box behind it"
@@ -55,11 +55,11 @@ def family_verdict(spec: IdentitySpec, problem: Problem) -> FamilyVerdict:
 def mean_square(found: Representation) -> MeanSquare:
     """The representation as a certificate has it."""
     return MeanSquare(
-        verdict=FamilyKind(found.verdict),
+        verdict=FamilyKind(found.verdict.value),
         lower=found.lower,
         upper=found.upper,
         witness=found.witness,
-        parts=tuple(LossPart(name, loss) for name, loss in found.parts),
+        parts=tuple(LossPart(str(part.name), part.loss) for part in found.parts),
         how=found.how,
     )
 

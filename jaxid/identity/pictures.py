@@ -1,55 +1,74 @@
-"""The arrays behind the figures, by the names that `jaxid.plot` reads."""
+"""What the figures show besides numbers: losses by epoch, and images."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxid.data.sources import Dataset
-from jaxid.diagnosis.evidence import Evidence, constant_targets, seed_params
+from jaxid.diagnosis.evidence import constant_targets, seed_params
 from jaxid.problem.problem import Problem
 from jaxid.training.run import History
 
-Arrays = dict[str, np.ndarray]
 SHOWN = 8
 """Test examples shown as images."""
 
 
-def curves(history: History) -> Arrays:
-    """Losses by epoch, training units."""
-    arrays = {
-        "loss/epoch": np.arange(1, history.train.shape[1] + 1),
-        "loss/train": history.train,
-    }
-    if history.test.size:
-        arrays["loss/test"] = history.test
-    return arrays
+@dataclass(frozen=True)
+class LossCurves:
+    """Losses along training, training units: S seeds, T epochs.
+
+    Attributes:
+      epoch: (T,), from 1.
+      train: (S, T), mean over each epoch's batches.
+      test: (S, T), after each epoch; None without a test set.
+      predicted: (t + 1,), what the first seed was predicted to have on the training set, before
+        the first step and after each of t epochs; None without a prediction.
+    """
+
+    epoch: np.ndarray
+    train: np.ndarray
+    test: np.ndarray | None
+    predicted: np.ndarray | None = None
 
 
-def census(history: History, problem: Problem) -> Arrays:
-    """Dead units and the loss in dead outputs over time."""
-    record = history.census
-    if record is None or not record.dead:
-        return {}
-    constant = constant_targets(problem)
-    varying = record.dead[-1] & ~constant[None, None, :]
-    return {
-        "census/step": record.step,
-        "census/epoch": record.epoch,
-        "census/dead": np.stack([layer.sum(axis=-1) for layer in record.dead], axis=1),
-        "census/dead_varying": varying.sum(axis=-1),
-        "census/dead_loss": np.where(varying, record.output_loss, 0.0).mean(axis=-1),
-        "census/loss": record.loss,
-    }
+@dataclass(frozen=True)
+class Images:
+    """Test examples and the first finite seed's outputs for them, original units: r examples of
+    d features.
+
+    Attributes:
+      maximum: the largest value that a feature can have.
+      input, output: (r, d).
+      error: (d,), root mean square over the whole test set.
+      constant: (d,) bool, targets that never vary on the training set.
+      dead: (d,) bool, outputs that are positive on no training example at the end.
+      shape: of an example as an image; None where it is none.
+    """
+
+    maximum: float
+    input: np.ndarray
+    output: np.ndarray
+    error: np.ndarray
+    constant: np.ndarray
+    dead: np.ndarray
+    shape: tuple[int, ...] | None
 
 
-def images(history: History, problem: Problem, dataset: Dataset) -> Arrays:
-    """Test images, the first finite seed's outputs for them, and its error map."""
+def curves(history: History) -> LossCurves:
+    """Losses by epoch."""
+    epoch = np.arange(1, history.train.shape[1] + 1)
+    return LossCurves(epoch, history.train, history.test if history.test.size else None)
+
+
+def images(history: History, problem: Problem, dataset: Dataset) -> Images | None:
+    """Test images, the first finite seed's outputs for them, and its error map; None where no
+    seed is finite."""
     finite = np.flatnonzero(history.first_bad < 0)
     if finite.size == 0:
-        return {}
+        return None
     seed = int(finite[0])
     params = seed_params(history.state, seed)
     squares, errors = np.zeros(dataset.test.shape[1]), []
@@ -62,30 +81,17 @@ def images(history: History, problem: Problem, dataset: Dataset) -> Arrays:
     chosen = _shown(np.concatenate(errors))
     x = jnp.asarray(dataset.test[chosen])
     outputs = problem.original(problem.net.apply(params, problem.inputs(x)))
-    arrays: Arrays = {
-        "images/maximum": np.asarray(dataset.maximum),
-        "images/input": np.asarray(dataset.test[chosen], np.float32),
-        "images/output": np.asarray(outputs, np.float32),
-        "images/error": np.sqrt(squares / dataset.test.shape[0]),
-        "images/constant": constant_targets(problem),
-        "images/dead": np.asarray(history.train_end.fires[-1])[seed] == 0
-        if history.train_end.fires
-        else np.zeros(dataset.test.shape[1], bool),
-    }
-    if dataset.image_shape is not None:
-        arrays["images/shape"] = np.asarray(dataset.image_shape)
-    return arrays
-
-
-def floors(evidence: Evidence, representation: Any) -> Arrays:
-    """The budget's levels by seed, for lines in the loss figure."""
-    index = [seed.index for seed in evidence.seeds]
-    return {
-        "floors/end": np.asarray(evidence.history.train_end.loss)[index],
-        "floors/annealed": np.asarray(evidence.annealed.train_end.loss)[index],
-        "floors/solved": np.array([seed.solution.loss for seed in evidence.seeds]),
-        "floors/representation": np.asarray(representation.lower.value),
-    }
+    fires = history.train_end.fires
+    dead = np.asarray(fires[-1])[seed] == 0 if fires else np.zeros(dataset.test.shape[1], bool)
+    return Images(
+        float(dataset.maximum),
+        np.asarray(dataset.test[chosen], np.float32),
+        np.asarray(outputs, np.float32),
+        np.sqrt(squares / dataset.test.shape[0]),
+        constant_targets(problem),
+        dead,
+        None if dataset.image_shape is None else tuple(dataset.image_shape),
+    )
 
 
 def _shown(errors: np.ndarray) -> np.ndarray:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,14 @@ remedy of its own."""
 FIT_RATE = "rate of the data's size"
 
 
+class RemedyGroup(Enum):
+    """What kind of change it is."""
+
+    SINGLE = "single"
+    PAIR = "pair"
+    CONTROL = "control"
+
+
 @dataclass(frozen=True)
 class Remedy:
     """One change.
@@ -33,22 +43,24 @@ class Remedy:
       name: short, for tables and figures.
       changes: spec fields and their new values; a callable value takes the resolved spec.
       suspect: which suspect the change acquits or convicts.
-      group: single, pair or control.
+      group: what kind of change it is.
       note: what is particular about it.
       built_in: whether it puts the answer into the network, so that it proves that there is
         one and teaches nothing about learning it.
+      parts: names of the two remedies that a pair is made of, the first maybe a pair itself.
     """
 
     name: str
-    changes: dict[str, Any]
+    changes: Mapping[str, object]
     suspect: str
-    group: Literal["single", "pair", "control"] = "single"
+    group: RemedyGroup = RemedyGroup.SINGLE
     note: str = ""
     built_in: bool = False
+    parts: tuple[str, str] | None = None
 
     def apply(self, spec: IdentitySpec) -> IdentitySpec:
         """The changed spec; ``spec`` must be resolved."""
-        values = {k: v(spec) if callable(v) else v for k, v in self.changes.items()}
+        values: Any = {k: v(spec) if callable(v) else v for k, v in self.changes.items()}
         return dataclasses.replace(spec, **values)
 
     def describe(self, spec: IdentitySpec) -> str:
@@ -121,7 +133,7 @@ _PARTS = {
 }
 
 PAIRS: tuple[Remedy, ...] = tuple(
-    Remedy(f"{a} + {b}", {**_PARTS[a], **_PARTS[b]}, "compound", "pair")
+    Remedy(f"{a} + {b}", {**_PARTS[a], **_PARTS[b]}, "compound", RemedyGroup.PAIR, parts=(a, b))
     for a in ("linear output", "standardize")
     for b in ("decaying rate", "Adam")
 )
@@ -142,7 +154,7 @@ def controls(count: int = 3, seed: int = 0) -> tuple[Remedy, ...]:
             "batch_size": lambda s, p=power: max(1, round(s.batch_size * 2.0**p)),
             "rho": rho,
         }
-        drawn.append(Remedy(f"random change {i + 1}", changes, "luck", "control"))
+        drawn.append(Remedy(f"random change {i + 1}", changes, "luck", RemedyGroup.CONTROL))
     return tuple(drawn)
 
 
@@ -173,15 +185,10 @@ def both(first: Remedy, second: Remedy) -> Remedy:
         f"{first.name} + {second.name}",
         {**first.changes, **second.changes},
         "compound",
-        "pair",
+        RemedyGroup.PAIR,
         built_in=first.built_in or second.built_in,
+        parts=(first.name, second.name),
     )
-
-
-def pair_parts(name: str) -> tuple[str, str] | None:
-    """The two remedies that a pair is made of: what is added last, and the rest."""
-    first, plus, second = name.rpartition(" + ")
-    return (first, second) if plus else None
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,9 @@ its k largest (Eckart and Young 1936).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,7 @@ import numpy as np
 from jaxid.core import interrupt
 from jaxid.core.precision import float64
 from jaxid.core.types import Estimate, Params
+from jaxid.diagnosis.items import LeastLoss, Part, PartName
 from jaxid.expressivity.family import Family, Target
 from jaxid.expressivity.impossible import RANGES
 from jaxid.expressivity.witness import COPIES, Layers, keep, witness
@@ -32,57 +35,52 @@ ROUNDING = 1e-10
 maps round each value by 6e-8, whose square is 4e-15, times the number of summands."""
 
 
-class Representation(NamedTuple):
+class Reach(Enum):
+    """What is known of the least loss."""
+
+    EXACT = "exact"
+    """It is 0, and a witness has it."""
+    IMPOSSIBLE = "impossible"
+    """It is above 0, and a witness has it."""
+    BOUNDED = "bounded"
+    """It lies between a bound and a witness."""
+    UNKNOWN = "unknown"
+    """There is a bound from below only."""
+
+
+@dataclass(frozen=True)
+class Representation(LeastLoss):
     """What the network can reach.
 
     Attributes:
-      verdict: exact, impossible, bounded (from both sides) or unknown (only from below).
-      lower: no parameters have a smaller loss.
+      verdict: what is known of the least loss.
       upper: the witness's loss, measured; None without one.
       witness: what the witness is, in words; None without one.
-      parts: named parts of ``lower``.
-      how: how the bound was obtained.
-      params: the witness's parameters, float64, for further use; None without one.
     """
 
-    verdict: str
-    lower: Estimate
+    verdict: Reach
     upper: Estimate | None
     witness: str | None
-    parts: list[tuple[str, float]]
-    how: str
-    params: Params | None
-
-    def record(self) -> dict[str, Any]:
-        """As the diagnosis' JSON has it."""
-        return {
-            "verdict": self.verdict,
-            "lower": self.lower._asdict(),
-            "upper": None if self.upper is None else self.upper._asdict(),
-            "witness": self.witness,
-            "parts": [{"name": name, "loss": loss} for name, loss in self.parts],
-            "how": self.how,
-        }
 
 
-def representability(spec: IdentitySpec, problem: Problem) -> Representation:
-    """The bound and the witness of a resolved spec on its training set."""
+def representability(spec: IdentitySpec, problem: Problem) -> tuple[Representation, Params | None]:
+    """(the bound and the witness of a resolved spec on its training set, the witness's
+    parameters, float64; None without one)."""
     targets = _targets(problem)
     parts, how = _lower_bound(spec, targets)
-    lower = Estimate(sum(loss for _, loss in parts), 0.0, True, how)
+    least = sum(part.loss for part in parts)
+    lower = Estimate(least, 0.0, True, how)
     params, words = _witness(spec, problem)
     if params is None:
-        return Representation("unknown", lower, None, None, parts, how, None)
+        return Representation(lower, parts, how, Reach.UNKNOWN, None, None), None
     loss = network_loss(problem, params)
     upper = Estimate(loss, 0.0, True, "loss of the witness on the training set, float64")
-    assert lower.value is not None
     scale = float(np.mean(np.square(targets, dtype=np.float64)))
-    meets = loss - lower.value <= ROUNDING * max(scale, np.finfo(float).tiny)
-    if not meets:
-        verdict = "bounded"
+    if loss - least > ROUNDING * max(scale, np.finfo(float).tiny):
+        verdict = Reach.BOUNDED
     else:
-        verdict = "exact" if lower.value <= ROUNDING * scale else "impossible"
-    return Representation(verdict, lower, upper, words, parts, how, params)
+        verdict = Reach.EXACT if least <= ROUNDING * scale else Reach.IMPOSSIBLE
+    return Representation(lower, parts, how, verdict, upper, words), params
 
 
 def network_loss(problem: Problem, params: Params, chunk: int = 4096) -> float:
@@ -93,7 +91,9 @@ def network_loss(problem: Problem, params: Params, chunk: int = 4096) -> float:
     return total / (problem.examples * targets.shape[1])
 
 
-def outputs64(problem: Problem, params: Params, x: np.ndarray, chunk: int = 4096) -> Any:
+def outputs64(
+    problem: Problem, params: Params, x: np.ndarray, chunk: int = 4096
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(outputs, targets) in training units, float64, chunk by chunk, for stored inputs."""
     apply = jax.jit(problem.net.apply)
     with float64():
@@ -114,21 +114,23 @@ def _targets(problem: Problem) -> np.ndarray:
     return np.asarray(problem.targets(x, None))
 
 
-def _lower_bound(spec: IdentitySpec, targets: np.ndarray) -> tuple[list[tuple[str, float]], str]:
+def _lower_bound(spec: IdentitySpec, targets: np.ndarray) -> tuple[tuple[Part, ...], str]:
     assert spec.width is not None
     d = targets.shape[1]
     if not spec.residual and spec.output_activation in RANGES:
         low, high = RANGES[spec.output_activation]
         outside = np.maximum(low - targets, 0.0) + np.maximum(targets - high, 0.0)
         loss = float(np.mean(np.square(outside, dtype=np.float64)))
-        name = "negative_targets" if spec.output_activation == "relu" else "targets_out_of_range"
+        relu = spec.output_activation == "relu"
+        name = PartName.NEGATIVE_TARGETS if relu else PartName.TARGETS_OUT_OF_RANGE
         how = f"targets outside the range of {spec.output_activation}: mean square distance to it"
-        return [(name, loss)], how
+        return (Part(name, loss),), how
     if spec.depth > 1 and spec.width < d and spec.output_activation == "linear":
         values = np.linalg.eigvalsh(np.cov(targets.astype(np.float64), rowvar=False, bias=True))
         loss = float(np.maximum(values[: d - spec.width], 0.0).sum()) / d
-        return [("bottleneck_rank", loss)], f"tail of the covariance beyond rank {spec.width}"
-    return [], "no bound above 0 is known for this family"
+        how = f"tail of the covariance beyond rank {spec.width}"
+        return (Part(PartName.BOTTLENECK_RANK, loss),), how
+    return (), "no bound above 0 is known for this family"
 
 
 def _witness(spec: IdentitySpec, problem: Problem) -> tuple[Params | None, str | None]:

@@ -7,7 +7,7 @@ set can measure changes; what the network does to inputs off the data does.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +19,8 @@ from jaxid.identity.representation import outputs64
 from jaxid.problem.problem import Problem
 
 
-class TwoSolutions(NamedTuple):
+@dataclass(frozen=True)
+class TwoSolutions:
     """How far two solutions agree, and where they part.
 
     Attributes:
@@ -31,6 +32,7 @@ class TwoSolutions(NamedTuple):
       off_difference: root mean square of f_a - f_b over the off-data inputs.
       inputs, a, b: (r, d) off-data inputs and both answers, original units.
       names: what the inputs are.
+      shape: of an input as an image; None where it is none.
     """
 
     directions: int
@@ -44,19 +46,7 @@ class TwoSolutions(NamedTuple):
     a: np.ndarray
     b: np.ndarray
     names: tuple[str, ...]
-
-    def record(self) -> dict[str, Any]:
-        """As the diagnosis' JSON has it: numbers only."""
-        arrays = {"inputs", "a", "b"}
-        values = {k: v for k, v in self._asdict().items() if k not in arrays}
-        return values | {"names": list(self.names)}
-
-    def arrays(self, dataset: Dataset) -> dict[str, np.ndarray]:
-        """For the figure."""
-        found = {"solutions/input": self.inputs, "solutions/a": self.a, "solutions/b": self.b}
-        if dataset.image_shape is not None:
-            found["solutions/shape"] = np.asarray(dataset.image_shape)
-        return found
+    shape: tuple[int, ...] | None
 
 
 def two_solutions(
@@ -104,6 +94,7 @@ def two_solutions(
         a.astype(np.float32),
         b.astype(np.float32),
         names,
+        None if dataset.image_shape is None else tuple(dataset.image_shape),
     )
 
 

@@ -10,14 +10,14 @@ import dataclasses
 import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 
 from jaxid.core import interrupt
 from jaxid.core.progress import Reporter
-from jaxid.core.statistics import judge, seeds_to_decide, t_interval
+from jaxid.core.statistics import Interval
 from jaxid.data.sources import Dataset
 from jaxid.identity.prescriptions import Remedy
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner
@@ -66,6 +66,13 @@ class Trial(NamedTuple):
         the floor."""
         before, after = (np.maximum(values, self.floor) for values in self.pairs)
         return np.log(after) - np.log(before)
+
+
+def ratio_interval(interval: Interval) -> tuple[float, float] | None:
+    """The ratio's interval from the log ratio's; None of one seed."""
+    if interval.low is None or interval.high is None:
+        return None
+    return float(np.exp(interval.low)), float(np.exp(interval.high))
 
 
 def rounding_floor(dataset: Dataset) -> float:
@@ -203,58 +210,3 @@ def _run_one(
         floor,
         bool(np.all(losses[:, 0] <= floor)),
     )
-
-
-def trial_record(trial: Trial, predicted: float | None) -> dict[str, Any]:
-    """A trial as the diagnosis' JSON has it."""
-    ratios = trial.log_ratio
-    bad = int(np.sum(~np.isfinite(trial.after)))
-    before, after = trial.pairs
-    record: dict[str, Any] = {
-        "name": trial.remedy.name,
-        "change": trial.change,
-        "group": trial.remedy.group,
-        "suspect": trial.remedy.suspect,
-        "predicted": predicted,
-        "before": float(before.mean()) if before.size else None,
-        "after": None if bad else float((after if after.size else trial.after).mean()),
-        "seeds": int(trial.after.size if bad else after.size),
-        "seeds_lower": int(np.sum(after < before)),
-        "epochs": trial.epochs,
-        "reference_epochs": trial.reference_epochs,
-        "note": trial.remedy.note,
-        "solved_at_start": trial.solved_at_start,
-        "built_in": trial.remedy.built_in or trial.solved_at_start,
-    }
-    if bad:
-        steps = trial.first_bad[trial.first_bad >= 0]
-        when = f", the first at step {steps.min()}" if steps.size else " in original units"
-        record |= {
-            "ratio": None,
-            "log_ratio": None,
-            "ci95": None,
-            "verdict": "non_finite",
-            "note": f"{bad} of {trial.after.size} seeds went non-finite{when}",
-        }
-        return record
-    lost = trial.after.size - after.size
-    if lost:
-        record["note"] = (
-            f"the run itself went non-finite on {lost} of {trial.after.size} seeds, with this "
-            "change on none; only the others are compared"
-        )
-    if not after.size:
-        record |= {"ratio": None, "log_ratio": None, "ci95": None, "verdict": "uncertain"}
-        return record
-    interval = t_interval(ratios)
-    record |= {
-        "ratio": float(np.exp(interval.mean)),
-        "log_ratio": interval.mean,
-        "ci95": None
-        if interval.low is None or interval.high is None
-        else [float(np.exp(interval.low)), float(np.exp(interval.high))],
-        "below_floor": int(np.sum(trial.after <= trial.floor)),
-        "verdict": judge(interval),
-        "seeds_to_decide": seeds_to_decide(ratios) if judge(interval) == "uncertain" else None,
-    }
-    return record

@@ -8,32 +8,150 @@ Neubauer 1996, section 2.1.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxid.core.types import Estimate
 from jaxid.curvature.conditioning import Moment, covariance, second_moment
 from jaxid.curvature.ill_posed import Stability, stability
 from jaxid.data.sources import Dataset
-from jaxid.identity.representation import Representation, representability
+from jaxid.identity.representation import Reach, Representation, representability
 from jaxid.identity.solutions import TwoSolutions, two_solutions
 from jaxid.identity.spec import IdentitySpec
 from jaxid.problem.problem import Problem
 
-Answer = dict[str, Any]
+
+class Answer(Enum):
+    """To one of Hadamard's questions."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
 
 
-def well_posedness(
-    spec: IdentitySpec, problem: Problem, dataset: Dataset
-) -> tuple[Representation, dict[str, Any], dict[str, np.ndarray]]:
-    """Hadamard's three questions for a resolved spec.
+@dataclass(frozen=True)
+class InputMoment:
+    """The spectrum of one second-moment matrix of the inputs, as in
+    `jaxid.curvature.conditioning.Moment`.
 
-    Returns:
-      (representation, record entries ``representation``, ``well_posed`` and ``moments``,
-      arrays for the figures).
+    Attributes:
+      name: which matrix.
+      lambda_max, lambda_min_nonzero, kappa: the extremes above the threshold, their ratio.
+      rank, null_dim: eigenvalues above the threshold, and all others.
+      trace: the sum of all.
+      threshold: below which one counts as 0.
     """
-    representation = representability(spec, problem)
+
+    name: str
+    lambda_max: Estimate
+    lambda_min_nonzero: Estimate
+    kappa: Estimate
+    rank: int
+    null_dim: int
+    trace: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Existence:
+    """Does a solution exist? `Representation` says why."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Uniqueness:
+    """Is it the only one?
+
+    Attributes:
+      answer: to that.
+      null_dim: flat directions of the first layer's weights before any unit has died, those of
+        each unit times the units.
+      directions, order: flat ones of one unit's weights, and all of them.
+      units: of the first layer.
+      two_solutions: two that differ; None where no witness is known or none is flat.
+    """
+
+    answer: Answer
+    null_dim: int
+    directions: int
+    order: int
+    units: int
+    two_solutions: TwoSolutions | None
+
+
+@dataclass(frozen=True)
+class StabilityCurve:
+    """Modes of the inputs along which one output's targets were moved.
+
+    Attributes:
+      eigenvalues: (k,) of the inputs' second moment, falling.
+      predicted, measured: (k,) change of the weights (norm).
+    """
+
+    eigenvalues: np.ndarray
+    predicted: np.ndarray
+    measured: np.ndarray
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """Does it depend stably on the data? None of the numbers is known of inputs that are all 0.
+
+    Attributes:
+      answer: no, where the largest change exceeds the length of weights that copy one input.
+      largest_change, predicted: of one output's weights (norm), measured and predicted, when its
+        targets move by one unit (root mean square) along the mode that moves them most.
+      copy_length: of the weights that copy one input.
+      smallest_sigma: singular value of the data matrix along that mode.
+      unit: one grey level, or one unit of made data, in training units.
+      modes, rank: that were tried, and all that there are.
+      method: how the systems were solved.
+      curve: change by mode.
+    """
+
+    answer: Answer
+    largest_change: float | None = None
+    copy_length: float | None = None
+    predicted: float | None = None
+    smallest_sigma: float | None = None
+    unit: float | None = None
+    modes: int | None = None
+    rank: int | None = None
+    method: str | None = None
+    curve: StabilityCurve | None = None
+
+
+@dataclass(frozen=True)
+class WellPosed:
+    """Hadamard's three questions."""
+
+    exists: Existence
+    unique: Uniqueness
+    continuous: Continuity
+
+
+class Posedness(NamedTuple):
+    """What `well_posedness` gives.
+
+    Attributes:
+      representation: the least loss.
+      moments: of [x, 1], the covariance, and the standardized covariance.
+      well_posed: the three answers.
+    """
+
+    representation: Representation
+    moments: tuple[InputMoment, ...]
+    well_posed: WellPosed
+
+
+def well_posedness(spec: IdentitySpec, problem: Problem, dataset: Dataset) -> Posedness:
+    """Hadamard's three questions for a resolved spec."""
+    representation, witness = representability(spec, problem)
     inputs = np.asarray(problem.train[0])
     if problem.input_map is not None:
         inputs = np.asarray(problem.inputs(jnp.asarray(inputs)))
@@ -42,67 +160,34 @@ def well_posedness(
         covariance(inputs),
         covariance(inputs, standardized=True),
     ]
-    pair = None
-    if representation.params is not None:
-        pair = two_solutions(problem, dataset, representation.params)
-    stable, unit, length = _stability(spec, problem, inputs)
-    record = {
-        "representation": representation.record(),
-        "moments": [_moment_record(m) for m in moments],
-        "well_posed": {
-            "exists": _exists(representation),
-            "unique": _unique(spec, moments[0], pair, inputs.shape[1]),
-            "continuous": _continuous(stable, unit, length, dataset),
-        },
-    }
-    arrays = {} if pair is None else pair.arrays(dataset)
-    if stable is not None:
-        arrays |= {
-            "posed/eigenvalues": stable.eigenvalues,
-            "posed/predicted": stable.predicted,
-            "posed/measured": stable.measured,
-        }
-    return representation, record, arrays
+    pair = None if witness is None else two_solutions(problem, dataset, witness)
+    return Posedness(
+        representation,
+        tuple(_input_moment(moment) for moment in moments),
+        WellPosed(
+            Existence(_exists(representation)),
+            _unique(spec, moments[0], pair, inputs.shape[1]),
+            _continuous(*_stability(spec, problem, inputs)),
+        ),
+    )
 
 
 def _exists(found: Representation) -> Answer:
-    if found.verdict == "exact":
-        return {"answer": "yes", "text": f"An exact solution exists: {found.witness}."}
-    lower = found.lower.value or 0.0
-    if lower > 0:
-        upper = "" if found.upper is None else f"; {found.upper.value:.4g} is reached"
-        return {
-            "answer": "no",
-            "text": f"No parameters bring the loss below {lower:.4g} ({found.how}){upper}.",
-        }
-    if found.upper is not None:
-        text = f"Not known: {found.upper.value:.4g} can be reached, 0 is not excluded."
-    else:
-        text = "Not known: no exact solution has been written down for this family."
-    return {"answer": "unknown", "text": text}
+    if found.verdict is Reach.EXACT:
+        return Answer.YES
+    return Answer.NO if (found.lower.value or 0.0) > 0 else Answer.UNKNOWN
 
 
-def _unique(spec: IdentitySpec, moment: Moment, pair: TwoSolutions | None, features: int) -> Answer:
+def _unique(
+    spec: IdentitySpec, moment: Moment, pair: TwoSolutions | None, features: int
+) -> Uniqueness:
     units = spec.width if spec.depth > 1 else features
     assert units is not None
-    total = moment.null_dim * units
-    record = None if pair is None else pair.record()
-    if moment.null_dim == 0:
-        answer = "yes" if spec.depth == 1 and spec.output_activation == "linear" else "unknown"
-        text = "The inputs span every direction, so they leave no weight of the first layer free."
-        return {"answer": answer, "text": text, "null_dim": 0, "two_solutions": None}
-    text = (
-        f"No: {moment.null_dim} directions of {moment.eigenvalues.size} are invisible in the "
-        f"inputs, for each of {units} units of the first layer: {total:,} flat directions before "
-        "any unit has died."
-    )
-    if pair is not None:
-        text += (
-            f" Two solutions, {pair.distance:.3g} apart in their weights, differ by at most "
-            f"{pair.train_difference:.2g} on the training set and by {pair.off_difference:.3g} "
-            "(root mean square) off the data."
-        )
-    return {"answer": "no", "text": text, "null_dim": total, "two_solutions": record}
+    flat, order = int(moment.null_dim), int(moment.eigenvalues.size)
+    if flat:
+        return Uniqueness(Answer.NO, flat * units, flat, order, units, pair)
+    linear = spec.depth == 1 and spec.output_activation == "linear"
+    return Uniqueness(Answer.YES if linear else Answer.UNKNOWN, 0, 0, order, units, None)
 
 
 def _stability(
@@ -126,46 +211,33 @@ def _stability(
         return None, unit, length
 
 
-def _continuous(found: Stability | None, unit: float, length: float, dataset: Dataset) -> Answer:
+def _continuous(found: Stability | None, unit: float, length: float) -> Continuity:
     if found is None:
-        return {"answer": "unknown", "text": "All inputs are 0: there is nothing to perturb."}
+        return Continuity(Answer.UNKNOWN)
     worst = int(np.argmax(found.measured))
-    change, sigma = float(found.measured[worst]), float(found.sigma[worst])
-    broken = change > length
-    step = "one unit" if dataset.image_shape is None else "one grey level"
-    text = (
-        f"Targets moved by {step} (root mean square) along the smallest mode move one output's "
-        "weights by "
-        f"{change:.3g} (predicted {float(found.predicted[worst]):.3g}; the singular value is "
-        f"{sigma:.3g}); the weights that copy one input have length {length:.3g}. "
+    change = float(found.measured[worst])
+    return Continuity(
+        answer=Answer.NO if change > length else Answer.YES,
+        largest_change=change,
+        copy_length=length,
+        predicted=float(found.predicted[worst]),
+        smallest_sigma=float(found.sigma[worst]),
+        unit=unit,
+        modes=int(found.eigenvalues.size),
+        rank=int(found.rank),
+        method=found.method,
+        curve=StabilityCurve(found.eigenvalues, found.predicted, found.measured),
     )
-    text += (
-        "So a small change of the data can change the solution much more: it is not stable."
-        if broken
-        else "The solution is stable."
-    )
-    return {
-        "answer": "no" if broken else "yes",
-        "text": text,
-        "largest_change": change,
-        "copy_length": length,
-        "predicted": float(found.predicted[worst]),
-        "smallest_sigma": sigma,
-        "unit": unit,
-        "modes": int(found.eigenvalues.size),
-        "rank": found.rank,
-        "method": found.method,
-    }
 
 
-def _moment_record(moment: Moment) -> dict[str, Any]:
-    return {
-        "name": moment.name,
-        "lambda_max": moment.lambda_max._asdict(),
-        "lambda_min_nonzero": moment.lambda_min_nonzero._asdict(),
-        "kappa": moment.kappa._asdict(),
-        "rank": moment.rank,
-        "null_dim": moment.null_dim,
-        "trace": moment.trace,
-        "threshold": moment.threshold,
-    }
+def _input_moment(moment: Moment) -> InputMoment:
+    return InputMoment(
+        moment.name,
+        moment.lambda_max,
+        moment.lambda_min_nonzero,
+        moment.kappa,
+        int(moment.rank),
+        int(moment.null_dim),
+        float(moment.trace),
+        float(moment.threshold),
+    )

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import counted, label, number, percent, plus_minus
+from jaxid.diagnosis.items import BudgetItem, Item
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.plot.causes import CAUSES
 from jaxid.plot.style import (
-    CAUSES,
     FAINT,
     GREY,
     INK,
     NORMAL,
     PALE,
     SMALL,
-    Arrays,
-    Record,
     new_figure,
     plain,
 )
 
 IN_WORDS = {
-    "representation": "is unavoidable: this network cannot do better",
-    "locked": "is locked: no step of the last layer frees it",
-    "slow_modes": "lies in slow modes: it needs more steps",
-    "optimizer_noise": "is noise: the step size never falls",
+    Item.REPRESENTATION: "is unavoidable: this network cannot do better",
+    Item.LOCKED: "is locked: no step of the last layer frees it",
+    Item.SLOW_MODES: "lies in slow modes: it needs more steps",
+    Item.OPTIMIZER_NOISE: "is noise: the step size never falls",
 }
 
 FURTHEST = 1.5
@@ -37,34 +35,33 @@ KEY = (
 )
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Total, the items stacked up to it, what the second account leaves; None without one."""
-    budget = record.get("budget")
-    if not budget or not budget["items"]:
+    budget = diagnosis.budget
+    if budget is None:
         return None
-    items, total = budget["items"], budget["total"]["mean"]
+    items, total, error = budget.items, budget.total.mean, budget.total.sem
     rows = len(items) + 2
-    figure = new_figure(1.5 + 0.46 * rows, _title(items, total))
+    figure = new_figure(1.5 + 0.46 * rows, _title(budget.largest, total))
     axes = plain(figure.add_subplot(), "loss (mean squared error, training units)")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
-    edges, marks = [0.0, total + (budget["total"]["sem"] or 0.0)], []
-    _bar(axes, 0, 0.0, total, PALE, budget["total"]["sem"])
-    texts = [plus_minus(total, budget["total"]["sem"])]
+    edges, marks = [0.0, total + (error or 0.0)], []
+    _bar(axes, 0, 0.0, total, PALE, error)
+    texts = [plus_minus(total, error)]
     start = 0.0
     for row, item in enumerate(items, start=1):
-        colour = CAUSES.get(item["cause"], GREY)
-        _bar(axes, row, start, item["loss"], colour, item["sem"])
-        marks.append((row, start + item["explained"]))
-        axes.plot([start + item["loss"]] * 2, [row, row + 1], color=PALE, linewidth=0.8, zorder=0)
-        start += item["loss"]
+        _bar(axes, row, start, item.loss, CAUSES[item.cause], item.sem)
+        marks.append((row, start + item.explained))
+        axes.plot([start + item.loss] * 2, [row, row + 1], color=PALE, linewidth=0.8, zorder=0)
+        start += item.loss
         edges.append(start)
-        texts.append(f"{number(item['loss'])}   {percent(item['share'])}")
-    left = budget["unexplained"]
-    _bar(axes, rows - 1, total - left["loss"], left["loss"], "white", left["sem"])
-    texts.append(f"{number(left['loss'])}   {percent(left['share'])}")
+        texts.append(f"{number(item.loss)}   {percent(item.share)}")
+    left = budget.unexplained
+    _bar(axes, rows - 1, total - left.loss, left.loss, "white", left.sem)
+    texts.append(f"{number(left.loss)}   {percent(left.share)}")
     # A second account that fails altogether must not shrink the first to a line.
-    far = [at for _, at in marks] + [total - left["loss"]]
+    far = [at for _, at in marks] + [total - left.loss]
     edges += [min(max(at, -FURTHEST * total), FURTHEST * total) for at in far]
     low, high = min(edges), max(edges)
     room = 0.04 * (high - low or 1.0)
@@ -72,7 +69,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     for row, at in marks:
         _mark(axes, row, at, low, high)
     axes.set_ylim(rows - 0.4, -0.6)
-    names = ["loss at the end", *(_name(record, i["cause"]) for i in items), "not explained"]
+    names = ["loss at the end", *(_name(diagnosis, i.cause) for i in items), "not explained"]
     axes.set_yticks(range(rows), names, fontsize=NORMAL)
     axes.tick_params(axis="y", length=0)
     for row, text in enumerate(texts):
@@ -134,27 +131,26 @@ def _mark(axes: Axes, row: int, at: float, low: float, high: float) -> None:
         )
 
 
-def _name(record: Record, cause: str) -> str:
-    if cause == "locked" and (record.get("problem") or {}).get("depth", 1) > 1:
+def _name(diagnosis: Diagnosis, cause: Item) -> str:
+    if cause is Item.LOCKED and diagnosis.problem.depth > 1:
         return "locked, given the features"
-    return label(cause)
+    return label(cause.value)
 
 
-def _title(items: list[dict[str, Any]], total: float) -> str:
-    largest = max(items, key=lambda item: item["loss"])
+def _title(largest: BudgetItem, total: float) -> str:
     if not total:
         return "Nothing is lost: the loss is 0"
-    words = IN_WORDS.get(largest["cause"], f"is {label(largest['cause'])}")
-    return f"{percent(largest['share'])} of the loss {words}"
+    return f"{percent(largest.share)} of the loss {IN_WORDS[largest.cause]}"
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    budget = record["budget"]
-    left, total = budget["unexplained"], budget["total"]
+    budget = diagnosis.budget
+    assert budget is not None, "there is no such figure"
+    left, total = budget.unexplained, budget.total
     return (
-        f"The end loss of {number(total['mean'])} (mean of {counted(total['seeds'], 'seed')}) "
+        f"The end loss of {number(total.mean)} (mean of {counted(total.seeds, 'seed')}) "
         "taken apart: each bar starts where the one above ends, so they add up by construction. "
         "The check is the diamonds, which come from a second, independent account; "
-        f"together they leave {number(left['loss'])} ({percent(left['share'])}) unexplained."
+        f"together they leave {number(left.loss)} ({percent(left.share)}) unexplained."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from jaxid.certification.certified import Certification
@@ -14,6 +13,5 @@ _MODULES = {"certified_error": certified_error, "worst_inputs": worst_inputs}
 
 def draw_certificate(result: Certification, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    return save_figures(
-        {name: partial(module.draw, result) for name, module in _MODULES.items()}, folder
-    )
+    figures = {name: module.draw for name, module in _MODULES.items()}
+    return save_figures(figures, result, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from jaxid.plot import along_training, density, layer_spectra, optimizer_limit
@@ -19,6 +18,5 @@ _MODULES = {
 
 def draw_curvature(result: Spectrum, folder: Path) -> dict[str, Path]:
     """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    return save_figures(
-        {name: partial(module.draw, result) for name, module in _MODULES.items()}, folder
-    )
+    figures = {name: module.draw for name, module in _MODULES.items()}
+    return save_figures(figures, result, folder)

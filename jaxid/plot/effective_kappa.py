@@ -5,26 +5,29 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxid.core.types import Estimate
 from jaxid.core.wording import number, percent
-from jaxid.plot.style import BLUE, GREY, INK, RED, Arrays, Record, new_figure, note, plain
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.plot.style import BLUE, GREY, INK, RED, new_figure, note, plain
 
 SHARE = 0.99
 """The share that is marked; the one the record's effective_kappa is for."""
 TICKS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999)
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """kappa(q) over the share q; None without the curve."""
-    if "effective/share" not in arrays:
+    curve, at_end = diagnosis.conditioning.effective, diagnosis.conditioning.at_end
+    if curve is None:
         return None
-    share = np.asarray(arrays["effective/share"], float)
-    kappa = np.asarray(arrays["effective/kappa"], float)
+    share, kappa = np.asarray(curve.share, float), np.asarray(curve.kappa, float)
     keep = np.isfinite(kappa) & (share > 0) & (share < 1)
     if not keep.any():
         return None
     share, kappa = share[keep], kappa[keep]
-    full = _kappa(record, "kappa")
-    figure = new_figure(4.0, _title(record, full))
+    full = _value(None if at_end is None else at_end.kappa)
+    marked = _value(None if at_end is None else at_end.effective_kappa)
+    figure = new_figure(4.0, _title(full, marked))
     axes = plain(
         figure.add_subplot(),
         "share of the remaining loss that is to be removed",
@@ -37,7 +40,6 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     axes.set_xticks([1 - tick for tick in ticks], [percent_of(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlim((1 - share).max(), (1 - share).min())
-    marked = _kappa(record, "effective_kappa")
     top, bottom = float(kappa.max()), float(kappa.min())
     if full is not None:
         top = max(top, full)
@@ -83,14 +85,11 @@ def percent_of(share: float) -> str:
     return f"{100 * share:.6g} %"
 
 
-def _kappa(record: Record, name: str) -> float | None:
-    at_end = (record.get("conditioning") or {}).get("at_end") or {}
-    value = (at_end.get(name) or {}).get("value")
-    return None if value is None else float(value)
+def _value(found: Estimate | None) -> float | None:
+    return None if found is None else found.value
 
 
-def _title(record: Record, full: float | None) -> str:
-    marked = _kappa(record, "effective_kappa")
+def _title(full: float | None, marked: float | None) -> str:
     if marked is None:
         return "The condition number of what is left to learn"
     if full is None or full < 2 * marked:
@@ -101,9 +100,10 @@ def _title(record: Record, full: float | None) -> str:
     )
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    marked = _kappa(record, "effective_kappa")
+    at_end = diagnosis.conditioning.at_end
+    marked = _value(None if at_end is None else at_end.effective_kappa)
     text = (
         "A badly conditioned problem hurts only if the loss that remains lies in its slow modes. "
         "The curve gives the condition number of the fastest modes that together hold a given "

@@ -9,38 +9,40 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from jaxid.core.wording import dead_answer, number
-from jaxid.plot.style import GREY, INK, NORMAL, RED, SMALL, WIDTH, Arrays, Record, new_figure
+from jaxid.core.wording import number
+from jaxid.identity.diagnosis import DeadAnswer, Diagnosis
+from jaxid.identity.pictures import Images
+from jaxid.plot.style import GREY, INK, NORMAL, RED, SMALL, WIDTH, new_figure
 
 KINDS = (("learns", "#F4F4F4"), ("dead, but never varies", "#9A9A9A"), ("dead, and matters", RED))
 ANSWERS = {
-    "skip": ("is its input", "are their inputs"),
-    "zero": ("stays black", "stay black"),
-    "constant": ("stays the same", "stay the same"),
+    DeadAnswer.SKIP: ("is its input", "are their inputs"),
+    DeadAnswer.ZERO: ("stays black", "stay black"),
+    DeadAnswer.CONSTANT: ("stays the same", "stay the same"),
 }
 """What one dead output's pixel does, and what several do."""
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Inputs above outputs, the error by pixel, the dead pixels; None without images."""
-    if "images/shape" not in arrays or "images/input" not in arrays:
+    found = diagnosis.images
+    if found is None or found.shape is None:
         return None
-    shape = tuple(int(side) for side in arrays["images/shape"])
-    inputs, outputs = arrays["images/input"], arrays["images/output"]
+    shape, inputs, outputs = found.shape, found.input, found.output
     count = inputs.shape[0]
-    kinds = _kinds(record, arrays)
+    kinds = _kinds(diagnosis, found)
     small = (WIDTH - 0.7) / count
-    figure = new_figure(2 * small + 3.4, _title(record, kinds))
+    figure = new_figure(2 * small + 3.4, _title(diagnosis, kinds))
     parts = np.asarray(figure.subfigures(2, 1, height_ratios=(2 * small + 0.1, 2.7)))
     above, below = parts.flat
     grid = above.subplots(2, count, squeeze=False)
-    top = float(arrays["images/maximum"])
+    top = found.maximum
     for row, (values, name) in enumerate(((inputs, "input"), (outputs, "output"))):
         for column in range(count):
             show(grid[row, column], values[column], shape, vmin=0, vmax=top, cmap="gray")
         grid[row, 0].set_ylabel(name, fontsize=NORMAL, color=INK)
     errors, map_axes = below.subplots(1, 2)
-    picture = show(errors, arrays["images/error"], shape, cmap="cividis", vmin=0)
+    picture = show(errors, found.error, shape, cmap="cividis", vmin=0)
     errors.set_title("error by pixel (root mean square)", fontsize=NORMAL, loc="left")
     bar = below.colorbar(picture, ax=errors, shrink=0.9, pad=0.03)
     bar.outline.set_visible(False)
@@ -60,16 +62,15 @@ def show(axes: Axes, values: np.ndarray, shape: tuple[int, ...], **keywords: Any
     )
 
 
-def _kinds(record: Record, arrays: Arrays) -> np.ndarray:
+def _kinds(diagnosis: Diagnosis, found: Images) -> np.ndarray:
     """(d,): 0 learns, 1 dead where the target is constant, 2 dead where it varies.
 
     A unit that is never positive learns all the same where its activation has a slope there.
     """
-    dead = np.asarray(arrays["images/dead"], bool)
-    if not (record.get("dead") or {"stops_gradient": True})["stops_gradient"]:
+    dead = np.asarray(found.dead, bool)
+    if diagnosis.dead is not None and not diagnosis.dead.stops_gradient:
         dead = np.zeros_like(dead)
-    constant = np.asarray(arrays["images/constant"], bool)
-    return np.where(dead, np.where(constant, 1, 2), 0)
+    return np.where(dead, np.where(found.constant, 1, 2), 0)
 
 
 def _draw_kinds(axes: Axes, kinds: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -101,8 +102,8 @@ def _draw_kinds(axes: Axes, kinds: np.ndarray, shape: tuple[int, ...]) -> None:
         )
 
 
-def _title(record: Record, kinds: np.ndarray) -> str:
-    stays, stay = ANSWERS[dead_answer(record.get("problem") or {})]
+def _title(diagnosis: Diagnosis, kinds: np.ndarray) -> str:
+    stays, stay = ANSWERS[diagnosis.problem.dead_answer]
     lost = int(np.count_nonzero(kinds == 2))
     if lost == 0:
         return "Test images and what the network makes of them"
@@ -111,16 +112,16 @@ def _title(record: Record, kinds: np.ndarray) -> str:
     return f"{lost} output pixels {stay} whatever the image: their units are dead"
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    error = np.asarray(arrays["images/error"], float)
-    worst = number(float(error.max()))
-    top = number(float(arrays["images/maximum"]))
+    found = diagnosis.images
+    assert found is not None, "there is no such figure"
+    worst, top = number(float(found.error.max())), number(found.maximum)
     text = (
         "Test images above what the network returns for them (the first seed's run), half of "
         "them spread over the set, half those with the largest errors. Below, the "
         f"error of each pixel over the whole test set: up to {worst} of {top} grey levels"
     )
-    if np.any(_kinds(record, arrays) == 2):
+    if np.any(_kinds(diagnosis, found) == 2):
         text += ", worst where the output unit is dead"
     return text + "."

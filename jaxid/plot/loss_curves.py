@@ -8,14 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxid.core.wording import number
+from jaxid.diagnosis.items import Floors, Item
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.pictures import LossCurves
+from jaxid.plot.causes import CAUSES
 from jaxid.plot.style import (
     BLUE,
-    CAUSES,
     INK,
     PURPLE,
-    Arrays,
     End,
-    Record,
     finite_mean,
     label_ends,
     new_figure,
@@ -24,26 +25,20 @@ from jaxid.plot.style import (
     plain_numbers,
 )
 
-LEVELS = (
-    ("floors/annealed", "with the rate let down to 0", CAUSES["optimizer_noise"]),
-    ("floors/solved", "with the last layer solved", CAUSES["slow_modes"]),
-    ("floors/representation", "least loss possible", CAUSES["representation"]),
-)
 DEEPEST = 1e-4
 """Levels below this share of the least loss seen are written under the axis, not drawn."""
 LONG = 40
 """Runs of more epochs have a logarithmic time axis."""
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Train and test loss of all seeds; None without one finite loss."""
-    if "loss/train" not in arrays:
-        return None
-    epoch, train, test = arrays["loss/epoch"], arrays["loss/train"], arrays.get("loss/test")
+    loss = diagnosis.loss
+    epoch, train, test = loss.epoch, loss.train, loss.test
     positive = train[np.isfinite(train) & (train > 0)]
     if positive.size == 0:
         return None
-    figure = new_figure(4.3, _title(record, train, test))
+    figure = new_figure(4.3, _title(diagnosis))
     axes = plain(figure.add_subplot(), "epoch", "loss (mean squared error, training units)")
     axes.set_yscale("log")
     if epoch.size > LONG:
@@ -59,8 +54,8 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
         last = middle[np.isfinite(middle)]
         if last.size:
             ends.append(End(float(last[-1]), f"{name} {number(float(last[-1]))}", colour))
-    _predicted(axes, arrays, epoch, ends)
-    _levels(axes, arrays, ends, float(positive.min()))
+    _predicted(axes, loss, ends)
+    _levels(axes, diagnosis.floors, ends, float(positive.min()))
     axes.set_xlim(epoch[0] if epoch.size > 1 else 0.5, epoch[-1] if epoch.size > 1 else 1.5)
     plain_numbers(axes.yaxis, (1.0, 2.0, 5.0) if _decades(axes.get_ylim()) < 2 else (1.0,))
     if epoch.size > LONG:
@@ -80,10 +75,10 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def _predicted(axes: Axes, arrays: Arrays, epoch: np.ndarray, ends: list[End]) -> None:
+def _predicted(axes: Axes, loss: LossCurves, ends: list[End]) -> None:
     """What was foreseen of the first seed, at the ends of epochs; its label stays with it where
     it ends before the run does."""
-    curve = arrays.get("loss/predicted")
+    curve, epoch = loss.predicted, loss.epoch
     if curve is None:
         return
     shown = np.where(np.isfinite(curve) & (curve > 0), curve, np.nan)[1:]
@@ -103,12 +98,17 @@ def _decades(limits: tuple[float, float]) -> float:
     return float(np.log10(limits[1] / limits[0]))
 
 
-def _levels(axes: Axes, arrays: Arrays, ends: list[End], least: float) -> None:
+def _levels(axes: Axes, floors: Floors | None, ends: list[End], least: float) -> None:
+    if floors is None:
+        return
+    levels = (
+        (floors.annealed, "with the rate let down to 0", Item.OPTIMIZER_NOISE),
+        (floors.solved, "with the last layer solved", Item.SLOW_MODES),
+        (floors.representation, "least loss possible", Item.REPRESENTATION),
+    )
     below = []
-    for key, name, colour in LEVELS:
-        if key not in arrays:
-            continue
-        value = float(np.mean(np.asarray(arrays[key], float)))
+    for found, name, item in levels:
+        value, colour = float(np.mean(np.asarray(found, float))), CAUSES[item]
         if not np.isfinite(value):
             continue
         if value < DEEPEST * least:
@@ -122,20 +122,16 @@ def _levels(axes: Axes, arrays: Arrays, ends: list[End], least: float) -> None:
     ends += [End(0.0, f"{text} (far below)", colour) for text, colour in below]
 
 
-def _title(record: Record, train: np.ndarray, test: np.ndarray | None) -> str:
-    budget = record.get("budget")
-    bad = len(record.get("non_finite") or [])
-    if bad == train.shape[0]:
+def _title(diagnosis: Diagnosis) -> str:
+    budget, train, test = diagnosis.budget, diagnosis.loss.train, diagnosis.loss.test
+    if len(diagnosis.non_finite) == train.shape[0]:
         return "Training blew up: every seed went non-finite"
-    if not budget or not budget["items"]:
+    if budget is None:
         which, last = ("train", train[:, -1]) if test is None else ("test", test[:, -1])
         finite = last[np.isfinite(last)]
         return f"Training ends at a {which} loss of {number(float(finite.mean()))}"
-    total = budget["total"]["mean"]
-    representation = next(
-        (i["loss"] for i in budget["items"] if i["cause"] == "representation"), None
-    )
-    if representation is not None and total and representation < 0.5 * total:
+    total, representation = budget.total.mean, budget.item(Item.REPRESENTATION).loss
+    if total and representation < 0.5 * total:
         return (
             f"Training stops at {number(total)}, although "
             f"{'0' if representation == 0 else number(representation)} is possible"
@@ -143,20 +139,19 @@ def _title(record: Record, train: np.ndarray, test: np.ndarray | None) -> str:
     return f"Training stops at {number(total)}"
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    budget = record.get("budget")
     text = (
         "Loss after each epoch on a logarithmic axis: a straight fall is steady progress, a flat "
         "line is none."
     )
-    if "loss/predicted" in arrays:
+    if diagnosis.loss.predicted is not None:
         text += (
             " Dotted: what the first seed was predicted to do before its first step, on the whole "
             "training set at the end of each epoch; the run's train loss is the mean over the "
             "epoch's batches, and so lags."
         )
-    if not budget:
+    if diagnosis.budget is None:
         return text
     text += (
         " The dashed levels are what the same run reaches when its step size is let down to 0 "

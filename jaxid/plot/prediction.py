@@ -34,7 +34,9 @@ def draw_prediction(
         return {}
     figures = {"predicted_loss": predicted_loss, "deaths": deaths, "time_of_modes": time_of_modes}
     return save_figures(
-        {name: partial(function, found, measured) for name, function in figures.items()}, folder
+        {name: partial(function, measured=measured) for name, function in figures.items()},
+        found,
+        folder,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxid.core.wording import best_of, grouped, number, ratio_of
+from jaxid.core.wording import number
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.prescriptions import RemedyGroup
+from jaxid.identity.trial_results import TrialResult, TrialVerdict, best_of, grouped, ratio_of
 from jaxid.plot.style import (
     FAINT,
     GREEN,
@@ -19,29 +23,33 @@ from jaxid.plot.style import (
     PURPLE,
     RED,
     SMALL,
-    Arrays,
-    Record,
     new_figure,
     plain,
     plain_numbers,
     readable,
 )
 
+GROUPS = {
+    RemedyGroup.SINGLE: "one change",
+    RemedyGroup.PAIR: "two changes at once",
+    RemedyGroup.CONTROL: "random changes, as a control",
+}
+"""Headings of the groups of remedies."""
 VERDICTS = {
-    "helps": (GREEN, "o"),
-    "nothing": (GREY, "s"),
-    "uncertain": (ORANGE, "D"),
-    "harms": (RED, "X"),
-    "non_finite": (PURPLE, ">"),
+    TrialVerdict.HELPS: (GREEN, "o"),
+    TrialVerdict.NOTHING: (GREY, "s"),
+    TrialVerdict.UNCERTAIN: (ORANGE, "D"),
+    TrialVerdict.HARMS: (RED, "X"),
+    TrialVerdict.NON_FINITE: (PURPLE, ">"),
 }
 WILD = 20.0
 BAND = 1.1
 """A change of 10 % either way counts as nothing."""
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Ratios with their intervals, sorted within groups; None without trials."""
-    trials = record.get("trials") or []
+    trials = diagnosis.trials
     rows = _rows(trials)
     if not rows:
         return None
@@ -69,7 +77,7 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
             )
         else:
             _draw_row(axes, place, row, low, high)
-    names = [("" if isinstance(row, str) else row["name"]) for row in rows]
+    names = [("" if isinstance(row, str) else row.name) for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=SMALL + 0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -78,36 +86,36 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def _rows(trials: list[dict[str, Any]]) -> list[dict[str, Any] | str]:
+def _rows(trials: Sequence[TrialResult]) -> list[TrialResult | str]:
     """Headings and trials in the order drawn; runs that blew up come last in their group."""
-    rows: list[dict[str, Any] | str] = []
-    for heading, members in grouped(trials):
-        rows += [heading, *members]
+    rows: list[TrialResult | str] = []
+    for group, members in grouped(trials):
+        rows += [GROUPS[group], *members]
     return rows
 
 
-def _limits(trials: list[dict[str, Any]]) -> tuple[float, float]:
+def _limits(trials: Sequence[TrialResult]) -> tuple[float, float]:
     """Of ratios, intervals and 0.5 to 2; intervals are cut a factor ``WILD`` beyond ratios.
 
     A loss of exactly 0 counts as float32's floor, which would stretch the axis to 1e-16.
     """
-    trials = [t for t in trials if t["after"] != 0]
+    trials = [t for t in trials if t.after != 0]
     ratios = [ratio for ratio in map(ratio_of, trials) if ratio]
     least, most = min([0.5, *ratios]), max([2.0, *ratios])
-    ends = [end for t in trials for end in t["ci95"] or [] if end > 0]
+    ends = [end for t in trials for end in t.ci95 or () if end > 0]
     ends = [min(max(end, least / WILD), most * WILD) for end in ends]
     return min([least, *ends]) / 1.4, max([most, *ends]) * 1.4
 
 
-def _draw_row(axes: Axes, place: int, trial: dict[str, Any], low: float, high: float) -> None:
-    colour, marker = VERDICTS.get(trial["verdict"], (GREY, "o"))
-    ratio, interval = ratio_of(trial), trial["ci95"]
+def _draw_row(axes: Axes, place: int, trial: TrialResult, low: float, high: float) -> None:
+    colour, marker = VERDICTS[trial.verdict]
+    ratio, interval = ratio_of(trial), trial.ci95
     if interval is not None:
         ends = np.clip(interval, low, high)
         axes.plot(ends, [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
-    if trial.get("predicted"):
+    if trial.predicted:
         axes.plot(
-            [max(trial["predicted"], low)],
+            [max(trial.predicted, low)],
             [place],
             marker="|",
             markersize=10,
@@ -117,10 +125,10 @@ def _draw_row(axes: Axes, place: int, trial: dict[str, Any], low: float, high: f
             zorder=4,
         )
     if ratio is None:
-        text = "blew up" if trial["verdict"] == "non_finite" else "no ratio"
+        text = "blew up" if trial.verdict is TrialVerdict.NON_FINITE else "no ratio"
         axes.plot([high], [place], marker=marker, color=colour, markersize=7, clip_on=False)
     else:
-        text = "to 0" if trial["after"] == 0 else number(ratio, 2)
+        text = "to 0" if trial.after == 0 else number(ratio, 2)
         # What lies beyond the axis is an arrow at its edge.
         axes.plot(
             [max(ratio, low)],
@@ -144,16 +152,21 @@ def _draw_row(axes: Axes, place: int, trial: dict[str, Any], low: float, high: f
     )
 
 
-def _key(axes: Axes, trials: list[dict[str, Any]]) -> None:
+def _key(axes: Axes, trials: Sequence[TrialResult]) -> None:
     """The verdicts that occur, under the axis; coloured text needs no box."""
-    seen = [v for v in VERDICTS if any(t["verdict"] == v for t in trials)]
+    seen = [v for v in VERDICTS if any(t.verdict is v for t in trials)]
     handles: list[Any] = []
     for verdict in seen:
         colour, marker = VERDICTS[verdict]
         handles += axes.plot(
-            [], [], marker=marker, color=colour, linestyle="none", label=verdict.replace("_", "-")
+            [],
+            [],
+            marker=marker,
+            color=colour,
+            linestyle="none",
+            label=verdict.value.replace("_", "-"),
         )
-    if any(t.get("predicted") for t in trials):
+    if any(t.predicted for t in trials):
         handles += axes.plot(
             [],
             [],
@@ -177,25 +190,25 @@ def _key(axes: Axes, trials: list[dict[str, Any]]) -> None:
     )
 
 
-def _title(trials: list[dict[str, Any]]) -> str:
+def _title(trials: Sequence[TrialResult]) -> str:
     best = best_of(trials)
     if best is None:
         return "None of the remedies tried is sure to help"
     ratio = ratio_of(best) or 0.0
-    if best["after"] == 0:
-        return f"Best remedy: {best['name']} leaves no loss at all"
+    if best.after == 0:
+        return f"Best remedy: {best.name} leaves no loss at all"
     if ratio > 0.5:
-        return f"Best remedy: {best['name']}, {number(ratio, 2)} times the loss"
-    aside = any(t["verdict"] == "helps" and t.get("built_in") for t in trials)
-    if aside and not best.get("built_in"):
-        name = best["name"][0].upper() + best["name"][1:]
+        return f"Best remedy: {best.name}, {number(ratio, 2)} times the loss"
+    aside = any(t.verdict is TrialVerdict.HELPS and t.built_in for t in trials)
+    if aside and not best.built_in:
+        name = best.name[0].upper() + best.name[1:]
         return f"{name} divides the loss by {_round(1 / ratio)}, without building the answer in"
-    return f"Best remedy: {best['name']} divides the loss by {_round(1 / ratio)}"
+    return f"Best remedy: {best.name} divides the loss by {_round(1 / ratio)}"
 
 
-def _missed(trial: dict[str, Any]) -> bool:
+def _missed(trial: TrialResult) -> bool:
     """Whether the budget's prediction is off by more than a factor of 3."""
-    ratio, predicted = ratio_of(trial), trial.get("predicted")
+    ratio, predicted = ratio_of(trial), trial.predicted
     return bool(ratio and predicted and not predicted / 3 <= ratio <= 3 * predicted)
 
 
@@ -204,12 +217,12 @@ def _round(value: float) -> str:
     return number(float(f"{value:.2g}"), 2)
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    trials = record["trials"]
-    tried = [t for t in trials if t["group"] != "control"]
-    helping = [t for t in tried if t["verdict"] == "helps"]
-    seeds = max(t["seeds"] for t in trials)
+    trials = diagnosis.trials
+    tried = [t for t in trials if t.group is not RemedyGroup.CONTROL]
+    helping = [t for t in tried if t.verdict is TrialVerdict.HELPS]
+    seeds = max(t.seeds for t in trials)
     each = (
         "one seed each, which gives no interval"
         if seeds == 1
@@ -224,6 +237,6 @@ def caption(record: Record, arrays: Arrays) -> str:
             " Where the black tick, what the budget alone predicts, is far from the result, the "
             "causes act on each other."
         )
-    if any(t["group"] == "control" for t in trials):
+    if any(t.group is RemedyGroup.CONTROL for t in trials):
         text += " Random changes show what luck alone would find."
     return text

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import number, percent
-from jaxid.plot.style import BLUE, GREY, RED, Arrays, Record, new_figure, note, plain, thinned
-
-TIMES = (("init", "at the start", BLUE), ("end", "at the end", RED))
+from jaxid.diagnosis.head_curvature import Blocks
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.plot.style import BLUE, GREY, RED, new_figure, note, plain, thinned
 
 
 class Split(NamedTuple):
@@ -29,22 +29,18 @@ class Split(NamedTuple):
     edge: float
 
 
-def split(arrays: Arrays, time: str) -> Split | None:
-    """The spectrum at ``init`` or ``end``, None where it was not computed."""
-    if f"spectrum/{time}" not in arrays:
-        return None
-    values = np.asarray(arrays[f"spectrum/{time}"], float)
-    edges = np.asarray(arrays[f"spectrum/{time}_thresholds"], float)[:, None]
+def split(found: Blocks) -> Split:
+    """A spectrum, block by block at each one's own threshold."""
+    values, edges = np.asarray(found.eigenvalues, float), np.asarray(found.thresholds)[:, None]
     negative = int(np.count_nonzero(values < -edges))
     above = np.sort(values[values > edges])[::-1]
     zero = values.size - above.size - negative
     return Split(above, zero, negative, values.size, float(edges.max()))
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Eigenvalues above the threshold in falling order; None without spectra."""
-    found = [(split(arrays, time), name, colour) for time, name, colour in TIMES]
-    parts = [(part, name, colour) for part, name, colour in found if part is not None]
+    parts = _parts(diagnosis)
     if not any(part.above.size for part, _, _ in parts):
         return None
     figure = new_figure(4.4, _title(parts[-1][0]))
@@ -99,6 +95,16 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
+def _parts(diagnosis: Diagnosis) -> list[tuple[Split, str, str]]:
+    """(spectrum, when, colour) of those that were computed."""
+    found = diagnosis.conditioning
+    times = (
+        (found.spectrum_init, "at the start", BLUE),
+        (found.spectrum_end, "at the end", RED),
+    )
+    return [(split(blocks), name, colour) for blocks, name, colour in times if blocks is not None]
+
+
 def _counts(name: str, part: Split) -> str:
     words = [f"{part.above.size:,} positive", f"{part.zero:,} zero"]
     words += [f"{part.negative:,} negative"] if part.negative else []
@@ -115,13 +121,11 @@ def _title(part: Split) -> str:
     return f"{flat} of directions are flat, the rest differ in curvature by {ratio}"
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    found = [(split(arrays, time), name) for time, name, _ in TIMES]
     counts = [
         f"{name} {part.zero:,} of {part.size:,} directions are flat"
-        for part, name in found
-        if part is not None
+        for part, name, _ in _parts(diagnosis)
     ]
     return (
         "Each eigenvalue is how steeply the loss rises in one direction of the last layer's "

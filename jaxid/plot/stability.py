@@ -6,18 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import number
-from jaxid.plot.style import BLUE, GREY, RED, Arrays, Record, new_figure, note, plain
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.well_posed import StabilityCurve
+from jaxid.plot.style import BLUE, GREY, RED, new_figure, note, plain
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """Measured and predicted change over the mode's eigenvalue; None without it."""
-    if "posed/measured" not in arrays or arrays["posed/measured"].size == 0:
+    curve = _curve(diagnosis)
+    if curve is None or curve.measured.size == 0:
         return None
-    values = np.asarray(arrays["posed/eigenvalues"], float)
-    predicted = np.asarray(arrays["posed/predicted"], float)
-    measured = np.asarray(arrays["posed/measured"], float)
+    values, predicted, measured = curve.eigenvalues, curve.predicted, curve.measured
     worst, best = float(measured.max()), float(measured.min())
-    unit = _unit(arrays).capitalize()
+    unit = _unit(diagnosis).capitalize()
     title = f"{unit} in the targets moves the parameters by up to {number(worst)}"
     figure = new_figure(4.0, title)
     axes = plain(
@@ -47,16 +48,23 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def _unit(arrays: Arrays) -> str:
-    return "one grey level" if "images/shape" in arrays else "one unit"
+def _curve(diagnosis: Diagnosis) -> StabilityCurve | None:
+    posed = diagnosis.well_posed
+    return None if posed is None else posed.continuous.curve
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def _unit(diagnosis: Diagnosis) -> str:
+    return "one grey level" if diagnosis.problem.has_grey_levels else "one unit"
+
+
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    measured = np.asarray(arrays["posed/measured"], float)
+    curve = _curve(diagnosis)
+    assert curve is not None, "there is no such figure"
+    measured = curve.measured
     ratio = float(measured.max() / measured.min()) if measured.min() > 0 else None
     text = (
-        f"The targets of one output are moved by {_unit(arrays)}, once along each of "
+        f"The targets of one output are moved by {_unit(diagnosis)}, once along each of "
         f"{measured.size} directions, and the least squares problem of a linear layer on the "
         "inputs is solved again. A well-posed problem "
         "answers a small change with a small change in every direction"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -18,23 +17,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.optimize import isotonic_regression
 
-Record: TypeAlias = dict[str, Any]
-Arrays: TypeAlias = dict[str, np.ndarray]
-Draw: TypeAlias = Callable[[Record, Arrays], Figure | None]
-Caption: TypeAlias = Callable[[Record, Arrays], str]
+T = TypeVar("T")
 
 # Okabe and Ito's palette, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#B0578D", "#56B4E9"
 INK, GREY, PALE, FAINT = "#222222", "#6B6B6B", "#BDBDBD", "#E9E9E9"
-
-CAUSES = {
-    "representation": GREY,
-    "locked": RED,
-    "slow_modes": BLUE,
-    "optimizer_noise": ORANGE,
-}
-"""Colour of each item of the budget."""
 
 _DARKER = {ORANGE: "#966200", SKY: "#1F78A8"}
 """Colours too light for text on white, as text."""
@@ -50,27 +38,27 @@ _CHARACTERS = 70
 DPI = 150
 
 
-def save(
-    figures: Mapping[str, Draw], record: Record, arrays: Arrays, folder: Path
-) -> dict[str, Path]:
-    """Save every figure whose data are there as PNG and SVG; name -> the PNG's path."""
-    return save_figures(
-        {name: partial(draw, record, arrays) for name, draw in figures.items()}, folder
-    )
-
-
 def save_figures(
-    figures: Mapping[str, Callable[[], Figure | None]], folder: Path
+    figures: Mapping[str, Callable[[T], Figure | None]], result: T, folder: Path
 ) -> dict[str, Path]:
-    """Save every figure that there is as PNG and SVG; name -> the PNG's path."""
+    """Save every figure whose data are there as PNG (150 dpi) and SVG.
+
+    Args:
+      figures: functions of the result by name; one that gives None is left out.
+      result: what is drawn.
+      folder: made if missing.
+
+    Returns:
+      Name -> the PNG's path, in the order given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {}
     # Whatever matplotlib was told to do elsewhere, by TeX say; the backend is not touched.
     plain = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
     for name, function in figures.items():
-        # No date and no random ids, so that the same record gives the same file.
+        # No date and no random ids, so that the same result gives the same file.
         with mpl.rc_context(plain | {"svg.hashsalt": name}):
-            figure = function()
+            figure = function(result)
             if figure is None:
                 continue
             paths[name] = folder / f"{name}.png"

@@ -6,26 +6,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxid.core.wording import number
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.representation import Reach
+from jaxid.identity.solutions import TwoSolutions
 from jaxid.plot.images import show
-from jaxid.plot.style import BLUE, INK, NORMAL, ORANGE, Arrays, Record, new_figure, note, plain
+from jaxid.plot.style import BLUE, INK, NORMAL, ORANGE, new_figure, note, plain
 
 MOST = 3
 """Inputs shown."""
 
 
-def draw(record: Record, arrays: Arrays) -> Figure | None:
+def draw(diagnosis: Diagnosis) -> Figure | None:
     """The input, both answers and their difference; None without two solutions."""
-    if "solutions/input" not in arrays:
+    pair = _pair(diagnosis)
+    if pair is None:
         return None
     inputs, first, second = (
-        np.atleast_2d(np.asarray(arrays[f"solutions/{name}"], float))[:MOST]
-        for name in ("input", "a", "b")
+        np.asarray(values, float)[:MOST] for values in (pair.inputs, pair.a, pair.b)
     )
-    same = "both exact" if _exact(record) else "both of the least loss"
+    same = "both exact" if _exact(diagnosis) else "both of the least loss"
     title = f"Two solutions, {same} on all training data, disagree elsewhere"
-    if "solutions/shape" not in arrays:
+    if pair.shape is None:
         return _as_lines(title, inputs[0], first[0], second[0])
-    shape = tuple(int(side) for side in arrays["solutions/shape"])
+    shape = pair.shape
     rows = inputs.shape[0]
     figure = new_figure(0.75 + 1.75 * rows, title)
     grid = figure.subplots(rows, 4, squeeze=False)
@@ -33,10 +36,8 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     names = ("input, unlike the data", "solution A's answer", "solution B's answer", "B minus A")
     for column, name in enumerate(names):
         grid[0, column].set_title(name, fontsize=NORMAL, color=INK)
-    unique = (record.get("well_posed") or {}).get("unique") or {}
-    labels = (unique.get("two_solutions") or {}).get("names") or [""] * rows
     for row in range(rows):
-        grid[row, 0].set_ylabel(labels[row], fontsize=NORMAL, color=INK)
+        grid[row, 0].set_ylabel(pair.names[row], fontsize=NORMAL, color=INK)
         for column, values in enumerate((inputs[row], first[row], second[row])):
             show(grid[row, column], values, shape, vmin=0, vmax=top, cmap="gray")
         gap = second[row] - first[row]
@@ -48,8 +49,14 @@ def draw(record: Record, arrays: Arrays) -> Figure | None:
     return figure
 
 
-def _exact(record: Record) -> bool:
-    return (record.get("representation") or {}).get("verdict", "exact") == "exact"
+def _pair(diagnosis: Diagnosis) -> TwoSolutions | None:
+    posed = diagnosis.well_posed
+    return None if posed is None else posed.unique.two_solutions
+
+
+def _exact(diagnosis: Diagnosis) -> bool:
+    found = diagnosis.representation
+    return found is None or found.verdict is Reach.EXACT
 
 
 def _as_lines(title: str, given: np.ndarray, first: np.ndarray, second: np.ndarray) -> Figure:
@@ -66,13 +73,14 @@ def _as_lines(title: str, given: np.ndarray, first: np.ndarray, second: np.ndarr
     return figure
 
 
-def caption(record: Record, arrays: Arrays) -> str:
+def caption(diagnosis: Diagnosis) -> str:
     """What to see, with this run's numbers."""
-    unique = (record.get("well_posed") or {}).get("unique") or {}
-    flat = unique.get("null_dim")
-    gap = np.asarray(arrays["solutions/b"], float) - np.asarray(arrays["solutions/a"], float)
+    pair = _pair(diagnosis)
+    assert pair is not None and diagnosis.well_posed is not None, "there is no such figure"
+    flat = diagnosis.well_posed.unique.null_dim
+    gap = np.asarray(pair.b, float) - np.asarray(pair.a, float)
     reach = "give the training data back exactly"
-    if not _exact(record):
+    if not _exact(diagnosis):
         reach = "answer all training data alike"
     text = (
         f"Both sets of parameters {reach}, so no loss can tell them apart; on an input outside "

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from enum import Enum
+from typing import Literal, NamedTuple, TypeAlias
 
-Record: TypeAlias = dict[str, Any]
+from jaxid.identity.suspects import Verdict
+from jaxid.identity.trial_results import TrialVerdict
+from jaxid.identity.well_posed import Answer
+
 Tone: TypeAlias = Literal["", "good", "bad", "open", "quiet"]
 """How a cell or row is coloured: never the only bearer of meaning."""
 
-TONES: dict[str, Tone] = {
-    "helps": "good",
-    "yes": "good",
-    "exact": "good",
-    "harms": "bad",
-    "no": "bad",
-    "non_finite": "bad",
-    "cause": "bad",
-    "uncertain": "open",
-    "unknown": "open",
-    "nothing": "quiet",
-    "not_a_cause": "quiet",
+TONES: Mapping[Enum, Tone] = {
+    TrialVerdict.HELPS: "good",
+    Answer.YES: "good",
+    TrialVerdict.HARMS: "bad",
+    Answer.NO: "bad",
+    TrialVerdict.NON_FINITE: "bad",
+    Verdict.CAUSE: "bad",
+    TrialVerdict.UNCERTAIN: "open",
+    Verdict.UNCERTAIN: "open",
+    Answer.UNKNOWN: "open",
+    TrialVerdict.NOTHING: "quiet",
+    Verdict.NOT_A_CAUSE: "quiet",
 }
 """The tone of a verdict or an answer."""
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from jaxid.core.wording import best_of, label, number, percent, ratio_of
-from jaxid.report.content import Record, is_long, is_number, title_of
+from jaxid.core.wording import label, number, percent
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.trial_results import best_of, ratio_of
+from jaxid.report.content import is_long, is_number, title_of
 from jaxid.report.markdown import TITLE
-from jaxid.report.sections import headline, problem_line, sections
+from jaxid.report.sections import problem_line, sections
+from jaxid.report.verdict import verdict_sentences
 
 TEMPLATE = "report.html.j2"
 
 
-def html(record: Record, figures: Mapping[str, Path], captions: Mapping[str, str]) -> str:
+def html(diagnosis: Diagnosis, figures: Mapping[str, Path], captions: Mapping[str, str]) -> str:
     """The whole page. Every text is escaped; PNG figures become data URIs."""
     environment = Environment(
         loader=PackageLoader("jaxid.report"),
@@ -33,15 +36,15 @@ def html(record: Record, figures: Mapping[str, Path], captions: Mapping[str, str
     }
     contents = [
         section
-        for section in sections(record, full=True)
+        for section in sections(diagnosis, full=True)
         if not section.empty or any(name in shown for name in section.figures)
     ]
     placed = {name for section in contents for name in section.figures}
     return environment.get_template(TEMPLATE).render(
         title=TITLE,
-        problem=problem_line(record),
-        verdict=headline(record),
-        tiles=tiles(record),
+        problem=problem_line(diagnosis),
+        verdict=verdict_sentences(diagnosis),
+        tiles=tiles(diagnosis),
         sections=contents,
         figures=shown,
         others=[name for name in shown if name not in placed],
@@ -52,22 +55,20 @@ def _data_uri(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def tiles(record: Record) -> list[tuple[str, str]]:
+def tiles(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """A few numbers for the top of the page: (number, what it is)."""
-    final, dead = record.get("final") or {}, record.get("dead")
+    final, dead, budget = diagnosis.final, diagnosis.dead, diagnosis.budget
     found = []
-    for name, words in (("train_loss_end", "training loss"), ("test_loss", "test loss")):
-        if (final.get(name) or {}).get("mean") is not None:
-            found.append((number(final[name]["mean"]), words))
-    budget = record.get("budget")
-    if budget and budget["items"] and budget["total"]["mean"]:
-        largest = max(budget["items"], key=lambda item: item["loss"])
-        found.append((percent(largest["share"]), f"of it: {label(largest['cause'])}"))
-    if dead:
-        count = dead["outputs_dead_varying"]["mean"]
-        words = "outputs dead" if dead["stops_gradient"] else "outputs never positive"
-        found.append((number(count), f"of {dead['outputs']:,} {words}"))
-    best = best_of(record.get("trials") or [])
+    for loss, words in ((final.train_loss_end, "training loss"), (final.test_loss, "test loss")):
+        if loss is not None and loss.mean is not None:
+            found.append((number(loss.mean), words))
+    if budget is not None and budget.total.mean:
+        largest = budget.largest
+        found.append((percent(largest.share), f"of it: {label(largest.cause.value)}"))
+    if dead is not None:
+        words = "outputs dead" if dead.stops_gradient else "outputs never positive"
+        found.append((number(dead.outputs_dead_varying.mean), f"of {dead.outputs:,} {words}"))
+    best = best_of(diagnosis.trials)
     if best is not None:
-        found.append((f"x {number(ratio_of(best), 2)}", f"with {best['name']}"))
+        found.append((f"x {number(ratio_of(best), 2)}", f"with {best.name}"))
     return found

@@ -9,18 +9,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jaxid.core.wording import label
-from jaxid.report.content import Record, Table, is_number, title_of
-from jaxid.report.sections import headline, problem_line, sections
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.report.content import Table, is_number, title_of
+from jaxid.report.sections import problem_line, sections
+from jaxid.report.verdict import verdict_sentences
 
 TITLE = "Why the loss stopped where it did"
 
 
 def markdown(
-    record: Record, figures: Mapping[str, Path], captions: Mapping[str, str], folder: Path
+    diagnosis: Diagnosis, figures: Mapping[str, Path], captions: Mapping[str, str], folder: Path
 ) -> str:
     """The report as Markdown with pipe tables; links are relative to ``folder``."""
-    lines = [f"# {TITLE}", "", escape(problem_line(record)), ""]
-    lines += [f"- {escape(sentence)}" for sentence in headline(record)]
+    lines = [f"# {TITLE}", "", escape(problem_line(diagnosis)), ""]
+    lines += [f"- {escape(sentence)}" for sentence in verdict_sentences(diagnosis)]
     left = dict(figures)
 
     def place(name: str) -> None:
@@ -31,7 +33,7 @@ def markdown(
             if captions.get(name):
                 lines.append(f"*{escape(captions[name])}*")
 
-    for section in sections(record, full=True):
+    for section in sections(diagnosis, full=True):
         if section.empty and not any(name in left for name in section.figures):
             continue
         lines += ["", f"## {escape(section.title)}"]
@@ -66,7 +68,7 @@ def _table(table: Table) -> list[str]:
 
 
 def escape(words: str) -> str:
-    """So that names from the record stay names: no markup, no HTML, no new cell or line."""
+    """So that names from a result stay names: no markup, no HTML, no new cell or line."""
     words = " ".join(words.split())
-    # Entities too: &lt;script&gt; is text in the record and would be a tag's text in the page.
+    # Entities too: &lt;script&gt; is text in a result and would be a tag's text in the page.
     return re.sub(r"([\\`*_\[\]<>|#&~!])", r"\\\1", words)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from jaxid.core.wording import counted, label, number
-from jaxid.report.content import Record, Row, Section, Table
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.report.conditioning import conditioning
+from jaxid.report.content import Row, Section, Table
 from jaxid.report.losses import budget, outcome
-from jaxid.report.posedness import conditioning, percentage_error, well_posed, worst_error
+from jaxid.report.percentages import percentage_error
+from jaxid.report.posedness import well_posed
 from jaxid.report.trials import remedies, suspects
 from jaxid.report.units import dead, points
+from jaxid.report.verdict import verdict_sentences
+from jaxid.report.worst_error import worst_error
 
-Builder = Callable[[Record, bool], Section]
+Builder = Callable[[Diagnosis, bool], Section]
 FULL: tuple[Builder, ...] = (
     outcome,
     budget,
@@ -38,86 +44,65 @@ BRIEF: tuple[Builder, ...] = (
 """For a terminal, where final losses stand in the budget already."""
 
 
-def sections(record: Record, *, full: bool) -> list[Section]:
+def sections(diagnosis: Diagnosis, *, full: bool) -> list[Section]:
     """All sections that have something to say or a figure to show.
 
     Args:
-      record: the diagnosis.
+      diagnosis: what is told.
       full: with methods and details (HTML, Markdown), or brief (terminal).
     """
-    built = [build(record, full) for build in (FULL if full else BRIEF)]
+    built = [build(diagnosis, full) for build in (FULL if full else BRIEF)]
     if full:
-        built.append(_provenance(record))
-    elif not record.get("budget"):
-        built.insert(0, outcome(record, full))
+        built.append(_provenance(diagnosis))
+    elif diagnosis.budget is None:
+        built.insert(0, outcome(diagnosis, full))
     return [section for section in built if not section.empty or section.figures]
 
 
-def headline(record: Record) -> list[str]:
-    """The verdict's sentences."""
-    return [str(sentence) for sentence in record.get("verdict") or ["No verdict was reached."]]
+def first_line(diagnosis: Diagnosis) -> str:
+    """What was trained and the verdict's first sentence."""
+    return f"{problem_line(diagnosis)}: {verdict_sentences(diagnosis)[0]}"
 
 
-def problem_line(record: Record) -> str:
+def problem_line(diagnosis: Diagnosis) -> str:
     """What was trained, in one line."""
-    spec = record.get("problem") or {}
-    depth, width = spec.get("depth"), spec.get("width")
-    words = [str(spec["data"])] if spec.get("data") else []
-    if depth:
-        layers = "1 dense layer" if depth == 1 else f"{depth} dense layers"
-        words.append(layers + (f" of {width:,} units" if width else ""))
-    if spec.get("output_activation"):
-        words.append(f"{label(spec['output_activation'])} output")
-    if spec.get("scaling"):
-        words.append(f"{spec['scaling']} scaling")
-    if spec.get("optimizer"):
-        words.append(f"{spec['optimizer']} {_rate(spec.get('learning_rate'))}".rstrip())
-    if spec.get("batch_size"):
-        words.append(f"batch {spec['batch_size']:,}")
-    if spec.get("epochs"):
-        words.append(counted(spec["epochs"], "epoch"))
-    if spec.get("seeds"):
-        words.append(counted(spec["seeds"], "seed"))
-    return ", ".join(words)
-
-
-def _rate(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
-def provenance_line(record: Record, *, full: bool) -> str:
-    """Where the numbers come from, in one line."""
-    found = record.get("provenance") or {}
-    versions = found.get("versions") or {}
-    shown = versions if full else ("jaxid", "jax")
-    words = [f"{name} {versions[name]}" for name in shown if versions.get(name)]
-    if found.get("git"):
-        words.append(f"git {found['git']}")
-    keys = ("device", "dtype", "started") if full else ("device",)
-    words += [str(found[key]) for key in keys if found.get(key)]
-    if found.get("seconds") is not None:
-        predicted = record.get("predicted_seconds")
-        planned = "" if predicted is None else f" ({number(float(predicted), 2)} s predicted)"
-        words.append(f"{number(float(found['seconds']))} s{planned}")
-    return ", ".join(words)
-
-
-def _provenance(record: Record) -> Section:
-    found = record.get("provenance") or {}
-    section = Section("Where these numbers come from")
-    if not found:
-        return section
-    spec = record.get("problem") or {}
-    section.texts.append(provenance_line(record, full=True) + ".")
-    if found.get("argv"):
-        section.texts.append(f"Command: {' '.join(found['argv'])}")
-    rows = [
-        Row((label(name), _value(value)))
-        for name, value in spec.items()
-        if value is not None and not isinstance(value, dict | list)
+    spec = diagnosis.problem
+    layers = "1 dense layer" if spec.depth == 1 else f"{spec.depth} dense layers"
+    words = [
+        spec.data,
+        layers + (f" of {spec.width:,} units" if spec.width else ""),
+        f"{label(spec.output_activation)} output",
+        f"{spec.scaling} scaling",
+        f"{spec.optimizer} {spec.learning_rate:g}",
+        f"batch {spec.batch_size or 0:,}",
+        counted(spec.epochs or 0, "epoch"),
+        counted(spec.seeds, "seed"),
     ]
-    if rows:
-        section.tables.append(Table(("setting", "value"), rows))
+    return ", ".join(words)
+
+
+def provenance_line(diagnosis: Diagnosis, *, full: bool) -> str:
+    """Where the numbers come from, in one line."""
+    found = diagnosis.provenance
+    versions = vars(found.versions)
+    shown = versions if full else ("jaxid", "jax")
+    words = [f"{name} {versions[name]}" for name in shown if versions[name]]
+    if found.git:
+        words.append(f"git {found.git}")
+    words += [found.device, found.dtype, found.started] if full else [found.device]
+    planned = f" ({number(float(diagnosis.predicted_seconds), 2)} s predicted)"
+    words.append(f"{number(float(found.seconds))} s{planned}")
+    return ", ".join(words)
+
+
+def _provenance(diagnosis: Diagnosis) -> Section:
+    section = Section("Where these numbers come from")
+    section.texts.append(provenance_line(diagnosis, full=True) + ".")
+    section.texts.append(f"Command: {' '.join(diagnosis.provenance.argv)}")
+    spec = diagnosis.problem
+    settings = [(field.name, getattr(spec, field.name)) for field in dataclasses.fields(spec)]
+    rows = [Row((label(name), _value(value))) for name, value in settings if value is not None]
+    section.tables.append(Table(("setting", "value"), rows))
     return section
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
-
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from jaxid.report.content import Record, Table, Tone, is_long, is_number, title_of
-from jaxid.report.sections import headline, problem_line, provenance_line, sections
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.report.content import Table, Tone, is_long, is_number, title_of
+from jaxid.report.sections import problem_line, provenance_line, sections
+from jaxid.report.verdict import verdict_sentences
 
 WIDTH = 80
+"""Columns where the output is no terminal."""
 WIDEST = 110
 """Columns; longer lines read badly."""
 ROOM_FOR_LONG = 100
@@ -28,34 +29,20 @@ STYLES: dict[Tone, str] = {
 _RULE = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
-def text(record: Record) -> str:
-    """The diagnosis as plain text, 80 columns."""
-    stream = io.StringIO()
-    console = Console(
-        file=stream, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False,
-        force_jupyter=False,
-    )  # fmt: skip
-    render(record, console)
-    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
-    return "\n".join(lines).strip("\n") + "\n"
-
-
-def render(record: Record, console: Console) -> None:
+def render(diagnosis: Diagnosis, console: Console) -> None:
     """Print the diagnosis."""
     width = min(console.width, WIDEST)
 
     def say(words: str, style: str = "") -> None:
-        # Text, not markup: names from the record may hold brackets.
+        # Text, not markup: names from a result may hold brackets.
         console.print(Text(words, style=style), width=width)
 
-    first, *rest = headline(record)
+    first, *rest = verdict_sentences(diagnosis)
     say(first, "bold")
     for sentence in rest:
         say(sentence)
-    line = problem_line(record)
-    if line:
-        say(line, "bright_black")
-    for section in sections(record, full=False):
+    say(problem_line(diagnosis), "bright_black")
+    for section in sections(diagnosis, full=False):
         if section.empty:
             continue
         console.print()
@@ -66,10 +53,8 @@ def render(record: Record, console: Console) -> None:
             console.print(_table(table, width), width=width)
         for words in section.notes:
             say(words, "bright_black")
-    origin = provenance_line(record, full=False)
-    if origin:
-        console.print()
-        say(origin, "bright_black")
+    console.print()
+    say(provenance_line(diagnosis, full=False), "bright_black")
 
 
 def _table(table: Table, width: int) -> RichTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import time
 from collections.abc import Sequence
@@ -163,8 +164,8 @@ def save_run(history: History, record: RunRecord, out: Folder) -> None:
     """Write run.json and the parameters, which are of no use with another run's other."""
     with out.adding(f"{RUN} and the parameters") as stage:
         save_state(history.state, stage)
-        values, _ = io.encode(record)
-        values["parameters_sha256"] = digest(hashes(stage, stage / FOLDER))
+        own = digest(hashes(stage, stage / FOLDER))
+        values, _ = io.encode(dataclasses.replace(record, parameters_sha256=own))
         io.write_values(values, stage / RUN)
 
 

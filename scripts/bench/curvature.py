@@ -56,7 +56,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -70,7 +70,7 @@ from curvature_worker import JAX, Point, Worker, flat
 from jaxid.core import trees
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
-from jaxid.core.provenance import provenance
+from jaxid.core.provenance import origin
 from jaxid.data.sources import load
 from jaxid.linalg.trace import LEAST
 from jaxid.nets.mlp import identity_network, layer_params
@@ -231,7 +231,7 @@ def measure(options: Options) -> dict[str, Any]:
         "limit": options.limit,
         "versions": versions,
         "rows": records,
-        "provenance": provenance([SEED], started, round(time.perf_counter() - clock, 2)),
+        "provenance": asdict(origin([SEED], started, round(time.perf_counter() - clock, 2))),
     }
 
 

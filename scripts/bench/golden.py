@@ -19,7 +19,8 @@ bit, so 1e-5 is room for a change and not for noise. It is little room for what 
 float32: on one core in place of two, where sums are taken in another order, 113 entries of
 `spectrum` and 4 of `explain-3` differ by more (residuals, eigenvalues beside 0, nodes of
 densities), and no other number, verdict or count. Keys may come; none may go, unless NAMES says
-what it is called now, and a sentence may become an enumeration's word that WORDS gives.
+what it is called now, or GONE where it is to be found, and a sentence may become an
+enumeration's word that WORDS gives.
 """
 
 from __future__ import annotations
@@ -60,7 +61,6 @@ DATA = "--data digits"
 LEFT_OUT = {
     *("provenance", "version", "versions", "git", "commit", "argv"),
     *("started", "seconds", "predicted_seconds", "cost"),
-    "sha256",  # of files that hold times
 }
 """Keys that are not compared, with all below them: whence and how long, never what."""
 TRAJECTORIES = (
@@ -131,6 +131,20 @@ NAMES: dict[str, str] = (
         "network['layers'][2]['bias']": "network/4/values",
         "network['layers'][2]['kernel']": "network/5/values",
     }
+    | {
+        "spectrum/init": "conditioning/spectrum_init/eigenvalues",
+        "spectrum/init_thresholds": "conditioning/spectrum_init/thresholds",
+        "spectrum/end": "conditioning/spectrum_end/eigenvalues",
+        "spectrum/end_thresholds": "conditioning/spectrum_end/thresholds",
+        "effective/share": "conditioning/effective/share",
+        "effective/kappa": "conditioning/effective/kappa",
+        "posed/eigenvalues": "well_posed/continuous/curve/eigenvalues",
+        "posed/predicted": "well_posed/continuous/curve/predicted",
+        "posed/measured": "well_posed/continuous/curve/measured",
+        "solutions/input": "well_posed/unique/two_solutions/inputs",
+        "solutions/a": "well_posed/unique/two_solutions/a",
+        "solutions/b": "well_posed/unique/two_solutions/b",
+    }
 )
 """Path in the base's record: its path now, with all below it. * is one key or index, and stands
 for the same one in both, in turn. Where there is no such path now it keeps its name: another
@@ -156,6 +170,27 @@ WORDS: dict[str, dict[str, str]] = {
     },
 }
 """Path now: what a sentence of the base's record is called since it is an enumeration's."""
+GONE: dict[str, str] = {
+    "verdict": "sentences, by jaxid/report/verdict.py",
+    "well_posed.*.text": "sentences, by jaxid/report/posedness.py",
+    "points[*].why": "sentences, by jaxid/report/units.py",
+    "points[*].kinks": "a sentence, by jaxid/report/units.py",
+    "findings[*].evidence.why": "sentences, by jaxid/report/trials.py from `remark`",
+    "findings[*].evidence.alone": "a list, `apart`",
+    "findings[*].evidence.beyond": "a list in place of an object",
+    "budget.items[1].how": "without the item's name before it",
+    "budget.order_note": "a sentence, by jaxid/report/losses.py",
+    "budget.compound": "among the findings",
+    "conditioning.*.null_texts": "nobody read them",
+    "conditioning.seeds[*].*.null_texts": "nobody read them",
+    "floors/representation": "a number, in diagnosis.json",
+    "images/maximum": "a number, in diagnosis.json",
+    "images/shape": "numbers, in diagnosis.json",
+    "solutions/shape": "numbers, in diagnosis.json",
+}
+"""Path in the base's record that is not compared, with all below it: what it is now."""
+HASHES = "manifest.json"
+"""Of the other files, which say when they were written."""
 TOLERANCE = 1e-5
 """Of a float, relative."""
 SLACK = 1e-12
@@ -249,6 +284,9 @@ def compare(
     closed: list[str] = []
     for path, leaf in old.items():
         if _below(path, closed):
+            continue
+        if any(_match(gone, path) for gone in GONE):
+            closed.append(path)
             continue
         if path not in fresh:
             found: Difference | None = Difference(path, _text(leaf), "missing")
@@ -397,7 +435,11 @@ def compare_runs(base: Path, new: Path) -> Comparison:
 
 def _files(folder: Path) -> dict[str, Path]:
     """By name."""
-    return {path.name: path for path in folder.glob("*") if path.suffix in (".json", ".npz")}
+    return {
+        path.name: path
+        for path in folder.glob("*")
+        if path.suffix in (".json", ".npz") and path.name != HASHES
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from benchmark import run, say
 
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
-from jaxid.core.provenance import provenance
+from jaxid.core.provenance import origin
 from jaxid.data.sources import load
 from jaxid.identity.spec import IdentitySpec, build_problem
 from jaxid.training.layout import choose_layout
@@ -178,8 +178,8 @@ def measure(options: Options) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "keras_versions": versions,
         "rows": [_row(name, rows, reference) for name, rows in timed.items()],
-        "provenance": provenance(
-            list(range(max(options.seeds))), started, round(time.perf_counter() - clock, 2)
+        "provenance": asdict(
+            origin(list(range(max(options.seeds))), started, round(time.perf_counter() - clock, 2))
         ),
     }
 

@@ -29,7 +29,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from benchmark import run
 
 from jaxid.core.errors import InputError
 from jaxid.core.progress import terminal
-from jaxid.core.provenance import provenance
+from jaxid.core.provenance import origin
 from jaxid.expressivity.family import Family
 from jaxid.verification.bounds import STEPS, MethodName, output_bounds
 from jaxid.verification.intervals import Interval
@@ -189,8 +189,9 @@ def measure(options: Options) -> dict[str, Any]:
             rows.append(row)
             task.advance(1, case.name)
     seconds = round(time.perf_counter() - clock, 2)
+    whence = asdict(origin([0], started, seconds))
     return {"rows": rows, "steps": options.steps, "their_steps": options.their_steps,
-            "versions": versions, "provenance": provenance([0], started, seconds)}  # fmt: skip
+            "versions": versions, "provenance": whence}  # fmt: skip
 
 
 def _theirs(options: Options, chosen: list[Case]) -> tuple[list[Any], dict[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from jaxid.core import manifest
 from jaxid.core.errors import InputError
 from jaxid.core.folder import claimed
 from jaxid.data import idx
-from jaxid.presentation.diagnosis import Diagnosis
+from jaxid.identity.diagnosis import Diagnosis
 
 MADE = ["--data", "gaussian", "--features", "4", "--examples", "40", "--epochs", "2",
         "--seeds", "2"]  # fmt: skip
@@ -184,10 +183,10 @@ DIAGNOSES = {
                        "has schema 2"),
     "no schema": (lambda f: rewritten(f / "diagnosis.json", lambda r: r.pop("schema") and None),
                   "has schema None"),
-    "no verdict": (lambda f: rewritten(f / "diagnosis.json", lambda r: r.pop("verdict") and None),
-                   "has no verdict"),
+    "no losses": (lambda f: rewritten(f / "diagnosis.json", lambda r: r.pop("final") and None),
+                  "missing required field `final`"),
     "a budget of text": (lambda f: rewritten(f / "diagnosis.json", lambda r: r | {"budget": "a"}),
-                         "budget is a str"),
+                         "got `str` - at `.*budget`"),
     "places of nothing": (lambda f: rewritten(
         f / "diagnosis.json", lambda r: r | {"non_finite_values": [{"path": ["a"], "value": "x"}]}),
         "no places of it"),
@@ -196,12 +195,9 @@ DIAGNOSES = {
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    import runpy
-
-    made = runpy.run_path(str(Path(__file__).resolve().parents[1] / "sample.py"))
+def saved(tmp_path_factory, sample):
     folder = tmp_path_factory.mktemp("runs") / "saved"
-    Diagnosis(made["cases"]()["empty"][0] | made["record"](), {}).save(folder)
+    sample.full().save(folder)
     return folder
 
 

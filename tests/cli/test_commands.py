@@ -22,10 +22,12 @@ from jaxid.cli import predict as predict_command
 from jaxid.cli import spectrum as spectrum_command
 from jaxid.cli import train as train_command
 from jaxid.core import lock
+from jaxid.core.io import encode
 from jaxid.data import idx, mnist, network
-from jaxid.identity import explain as explaining
+from jaxid.identity import explaining
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
 from jaxid.prediction.run import PredictedRun
+from jaxid.report.verdict import verdict_sentences
 from jaxid.spectra import point as looking
 from jaxid.spectra.spectrum import Spectrum
 from jaxid.training.checkpoint import load_state
@@ -261,14 +263,14 @@ def test_explain_of_one_seed_writes_its_report_data_and_figures(capsys, tmp_path
     assert {p.suffix for p in (out / "figures").iterdir()} >= {".svg"}
     printed, notes = capsys.readouterr()
     assert str(out / "report.html") in printed.replace("\n", "")
-    assert record["verdict"][0][:40] in printed
+    back = jaxid.Diagnosis.load(out)
+    assert verdict_sentences(back)[0][:40] in printed
     # The predicted time is said first.
     assert "about" in notes and "2 epochs" in notes
-    back = jaxid.Diagnosis.load(out)
-    assert back.record["verdict"] == record["verdict"]
+    assert encode(back.final)[0] == record["final"]
     # One seed has no standard errors, and the record says why.
     for entry in record["final"].values():
-        assert entry["sem"] is None and entry["sem_reason"] and entry["interval95"] is None
+        assert entry["sem"] is None and entry["reason"] and entry["interval95"] is None
     assert record["budget"]["total"]["sem"] is None
     assert all(item["sem"] is None for item in record["budget"]["items"])
 
@@ -295,7 +297,7 @@ def test_an_interrupt_after_training_writes_what_is_finished(monkeypatch, capsys
     out = tmp_path / "out"
     assert cli.main(["explain", *TINY, "--trials", "none", "--out", str(out)]) == 130
     assert "interrupted (after training)" in capsys.readouterr().err
-    assert jaxid.Diagnosis.load(out).record["final"]["train_loss"]["mean"] > 0
+    assert jaxid.Diagnosis.load(out).final.train_loss.mean > 0
     assert (out / "report.html").exists()
 
 

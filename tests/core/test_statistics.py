@@ -10,9 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from jaxid.core.io import encode
 from jaxid.core.statistics import (
     BAND,
+    Effect,
     Interval,
+    Lack,
+    Summary,
     judge,
     prediction_interval,
     seeds_to_decide,
@@ -40,7 +44,7 @@ def test_one_value_has_no_interval_and_none_has_no_mean():
     assert t_interval([3.0]) == Interval(3.0, None, None, 1)
     nothing = t_interval([])
     assert np.isnan(nothing.mean) and nothing[1:] == (None, None, 0)
-    assert judge(t_interval([3.0])) == judge(nothing) == "uncertain"
+    assert judge(t_interval([3.0])) == judge(nothing) is Effect.UNCERTAIN
     assert seeds_to_decide(np.array([3.0])) is None
 
 
@@ -58,20 +62,20 @@ JUST = 1e-9
 @pytest.mark.parametrize(
     "low, high, verdict",
     [
-        (-2.0, -BAND - JUST, "helps"),
-        (-2.0, -BAND, "uncertain"),
-        (-2.0, -BAND + JUST, "uncertain"),
-        (-BAND + JUST, BAND - JUST, "nothing"),
-        (-BAND, 0.0, "uncertain"),
-        (0.0, BAND, "uncertain"),
-        (0.0, BAND + JUST, "uncertain"),
-        (BAND, 2.0, "uncertain"),
-        (BAND + JUST, 2.0, "harms"),
-        (-2.0, 2.0, "uncertain"),
+        (-2.0, -BAND - JUST, Effect.HELPS),
+        (-2.0, -BAND, Effect.UNCERTAIN),
+        (-2.0, -BAND + JUST, Effect.UNCERTAIN),
+        (-BAND + JUST, BAND - JUST, Effect.NOTHING),
+        (-BAND, 0.0, Effect.UNCERTAIN),
+        (0.0, BAND, Effect.UNCERTAIN),
+        (0.0, BAND + JUST, Effect.UNCERTAIN),
+        (BAND, 2.0, Effect.UNCERTAIN),
+        (BAND + JUST, 2.0, Effect.HARMS),
+        (-2.0, 2.0, Effect.UNCERTAIN),
     ],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side_of_the_band(low, high, verdict):
-    assert judge(Interval((low + high) / 2, low, high, 5)) == verdict
+    assert judge(Interval((low + high) / 2, low, high, 5)) is verdict
 
 
 def test_the_band_is_a_change_of_ten_percent():
@@ -96,11 +100,11 @@ def sample_like(values, n):
     ],
 )
 def test_the_number_of_seeds_that_would_decide_is_the_first_that_does(values):
-    assert judge(t_interval(values)) == "uncertain"
+    assert judge(t_interval(values)) is Effect.UNCERTAIN
     wanted = seeds_to_decide(np.array(values))
     tried = range(len(values), wanted + 1)
     verdicts = [judge(t_interval(sample_like(values, n))) for n in tried]
-    assert all(v == "uncertain" for v in verdicts[:-1]) and verdicts[-1] != "uncertain"
+    assert set(verdicts[:-1]) <= {Effect.UNCERTAIN} and verdicts[-1] is not Effect.UNCERTAIN
 
 
 def test_a_mean_on_the_bands_edge_is_never_decided():
@@ -109,11 +113,12 @@ def test_a_mean_on_the_bands_edge_is_never_decided():
 
 def test_a_summary_is_of_the_finite_seeds_and_keeps_the_others_places():
     found = summary(np.array([1.0, np.nan, 3.0, np.inf]))
-    assert found["mean"] == 2.0 and found["per_seed"] == [1.0, None, 3.0, None]
-    assert np.isclose(found["sem"], 1.0) and found["interval95"][0] < 1 < 3 < found["interval95"][1]
+    assert found.mean == 2.0 and found.per_seed == (1.0, None, 3.0, None)
+    low, high = found.interval95
+    assert np.isclose(found.sem, 1.0) and low < 1 < 3 < high and found.reason is None
     alone = summary(np.array([2.0]))
-    assert alone["sem"] is None and "one seed" in alone["sem_reason"]
+    assert alone.sem is None and alone.interval95 is None and alone.reason is Lack.ONE_SEED
     nothing = summary(np.array([np.nan, np.inf]))
-    assert nothing["mean"] is None and nothing["per_seed"] == [None, None] and nothing["reason"]
-    for record in (found, alone, nothing):
-        json.dumps(record, allow_nan=False)
+    assert nothing == Summary(None, None, (None, None), None, Lack.NO_FINITE_SEED)
+    for one in (found, alone, nothing):
+        json.dumps(encode(one)[0], allow_nan=False)

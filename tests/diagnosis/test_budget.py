@@ -10,67 +10,66 @@ import pytest
 from jaxid.data.gaussian import GaussianSpec, sample
 from jaxid.data.sources import Dataset
 from jaxid.diagnosis.budget import build_budget, measure_gaps
+from jaxid.diagnosis.items import Item, Part, PartName
 from jaxid.identity.representation import representability
 from jaxid.identity.spec import IdentitySpec
 
-CAUSES = ["representation", "locked", "slow_modes", "optimizer_noise"]
+LOCKED, SLOW, NOISE = Item.LOCKED, Item.SLOW_MODES, Item.OPTIMIZER_NOISE
 
 
 def budget(run):
-    bound = representability(run.spec, run.problem)
+    bound, _ = representability(run.spec, run.problem)
     return build_budget(run.evidence, bound, depth=run.spec.depth)
 
 
 def items(found):
-    return {item["cause"]: item for item in found["items"]}
+    return {item.cause: item for item in found.items}
 
 
 def check_sums(found):
     """The identities that hold whatever the problem."""
-    assert [item["cause"] for item in found["items"]] == CAUSES
-    total = found["total"]["mean"]
-    assert np.isclose(sum(item["loss"] for item in found["items"]), total, rtol=1e-12)
-    explained = sum(item["explained"] for item in found["items"])
-    assert np.isclose(found["unexplained"]["loss"], total - explained, rtol=1e-9, atol=1e-12)
-    assert np.isclose(sum(item["share"] for item in found["items"]), 1.0)
-    assert np.isclose(found["unexplained"]["share"], found["unexplained"]["loss"] / total)
-    for item in found["items"]:
-        assert np.isclose(item["share"], item["loss"] / total)
-        if item["parts"] and item["cause"] != "representation":
-            parts = sum(part["loss"] for part in item["parts"])
-            assert np.isclose(parts, item["explained"], rtol=1e-9, atol=1e-12)
+    assert [item.cause for item in found.items] == list(Item)
+    total = found.total.mean
+    assert np.isclose(sum(item.loss for item in found.items), total, rtol=1e-12)
+    explained = sum(item.explained for item in found.items)
+    assert np.isclose(found.unexplained.loss, total - explained, rtol=1e-9, atol=1e-12)
+    assert np.isclose(sum(item.share for item in found.items), 1.0)
+    assert np.isclose(found.unexplained.share, found.unexplained.loss / total)
+    for item in found.items:
+        assert np.isclose(item.share, item.loss / total)
+        if item.parts and item.cause is not Item.REPRESENTATION:
+            parts = sum(part.loss for part in item.parts)
+            assert np.isclose(parts, item.explained, rtol=1e-9, atol=1e-12)
 
 
 def test_the_gaps_sum_to_the_loss_at_the_end(digits_run):
     found = budget(digits_run)
     check_sums(found)
     end = digits_run.history.train_end.loss
-    assert np.isclose(found["total"]["mean"], end.astype(float).mean(), rtol=1e-12)
-    assert found["total"]["seeds"] == 2 and found["total"]["sem"] > 0
+    assert np.isclose(found.total.mean, end.astype(float).mean(), rtol=1e-12)
+    assert found.total.seeds == 2 and found.total.sem > 0
     gaps = measure_gaps(digits_run.evidence, 0.0)
     by_hand = {
-        "locked": gaps.solved,
-        "slow_modes": gaps.annealed - gaps.solved,
-        "optimizer_noise": gaps.total - gaps.annealed,
+        LOCKED: gaps.solved,
+        SLOW: gaps.annealed - gaps.solved,
+        NOISE: gaps.total - gaps.annealed,
     }
     for cause, values in by_hand.items():
         item = items(found)[cause]
-        assert np.isclose(item["loss"], values.mean())
-        assert np.isclose(item["sem"], values.std(ddof=1) / np.sqrt(2))
-    assert found["solver"]["converged"] and found["solver"]["seeds"] == 2
+        assert np.isclose(item.loss, values.mean())
+        assert np.isclose(item.sem, values.std(ddof=1) / np.sqrt(2))
+    assert found.solver.converged and found.solver.seeds == 2
     # Two epochs: the slope is their difference, kept up over the annealing at half the rate.
-    train, falling = digits_run.history.train.astype(float), found["still_falling"]
+    train, falling = digits_run.history.train.astype(float), found.still_falling
     assert train.shape == (2, 2)
     fall = (train[:, 0] - train[:, 1]) * digits_run.evidence.anneal_epochs / 2
-    assert np.isclose(falling["progress"], fall.mean())
-    assert np.isclose(
-        falling["share_of_noise"], fall.mean() / items(found)["optimizer_noise"]["loss"]
-    )
+    assert np.isclose(falling.progress, fall.mean())
+    assert np.isclose(falling.share_of_noise, fall.mean() / items(found)[NOISE].loss)
     # After two epochs of digits training is far from over.
-    assert falling["matters"]
-    effects = {row["cause"]: row["effect"] for row in found["one_at_a_time"]}
-    assert np.isclose(effects["optimizer_noise"], by_hand["optimizer_noise"].mean())
-    assert set(effects) == {"locked", "slow_modes", "optimizer_noise"}
+    assert falling.matters
+    effects = {row.cause: row.effect for row in found.one_at_a_time}
+    assert np.isclose(effects[NOISE], by_hand[NOISE].mean())
+    assert set(effects) == {LOCKED, SLOW, NOISE}
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +91,14 @@ def slow_run(run_of):
 def test_a_linear_problem_stopped_early_is_all_slow_modes(slow_run):
     found = budget(slow_run)
     check_sums(found)
-    slow = items(found)["slow_modes"]
+    slow = items(found)[SLOW]
     # A slow mode loses 2e-4 of its excess a step, two epochs of annealing one step's worth.
-    assert 0.999 < slow["share"] <= 1.0
-    assert np.isclose(slow["explained"], slow["loss"], rtol=1e-5)
-    assert abs(items(found)["locked"]["loss"]) < 1e-6 * found["total"]["mean"]
-    assert items(found)["representation"]["loss"] == 0
-    assert abs(found["unexplained"]["share"]) < 1e-3
-    assert found["solver"]["converged"]
+    assert 0.999 < slow.share <= 1.0
+    assert np.isclose(slow.explained, slow.loss, rtol=1e-5)
+    assert abs(items(found)[LOCKED].loss) < 1e-6 * found.total.mean
+    assert items(found)[Item.REPRESENTATION].loss == 0
+    assert abs(found.unexplained.share) < 1e-3
+    assert found.solver.converged
 
 
 def test_and_its_loss_is_the_one_that_the_eigenvalues_predict(slow_run):
@@ -130,18 +129,18 @@ def test_outputs_planted_dead_are_all_of_the_locked_loss_and_nothing_else(small,
     found = budget(exact_but_dead)
     check_sums(found)
     squares = np.sum(np.mean(small.train[:, DEAD].astype(float) ** 2, axis=0)) / 64
-    assert np.isclose(found["total"]["mean"], squares, rtol=1e-6)
-    locked = items(found)["locked"]
-    assert np.isclose(locked["loss"], squares, rtol=1e-6)
-    parts = {part["name"]: part["loss"] for part in locked["parts"]}
-    assert np.isclose(parts["dead_outputs"], squares, rtol=1e-6)
-    assert parts["switched_off_examples"] == 0
-    for cause in ("representation", "slow_modes", "optimizer_noise"):
-        assert abs(items(found)[cause]["loss"]) < 1e-6 * squares, cause
-    assert abs(found["unexplained"]["share"]) < 1e-6
-    effects = {row["cause"]: row["effect"] for row in found["one_at_a_time"]}
-    assert np.isclose(effects["locked"], squares, rtol=1e-6)
-    assert abs(effects["slow_modes"]) < 1e-6 * squares
+    assert np.isclose(found.total.mean, squares, rtol=1e-6)
+    locked = items(found)[LOCKED]
+    assert np.isclose(locked.loss, squares, rtol=1e-6)
+    parts = {part.name: part.loss for part in locked.parts}
+    assert np.isclose(parts[PartName.DEAD_OUTPUTS], squares, rtol=1e-6)
+    assert parts[PartName.SWITCHED_OFF_EXAMPLES] == 0
+    for cause in (Item.REPRESENTATION, SLOW, NOISE):
+        assert abs(items(found)[cause].loss) < 1e-6 * squares, cause
+    assert abs(found.unexplained.share) < 1e-6
+    effects = {row.cause: row.effect for row in found.one_at_a_time}
+    assert np.isclose(effects[LOCKED], squares, rtol=1e-6)
+    assert abs(effects[SLOW]) < 1e-6 * squares
 
 
 def test_outputs_that_die_beside_learning_ones_cost_exactly_their_targets_mean_square(
@@ -150,23 +149,23 @@ def test_outputs_that_die_beside_learning_ones_cost_exactly_their_targets_mean_s
     run, outputs = dying_run
     found = budget(run)
     check_sums(found)
-    parts = {part["name"]: part["loss"] for part in items(found)["locked"]["parts"]}
+    parts = {part.name: part.loss for part in items(found)[LOCKED].parts}
     gone = np.asarray(run.evidence.annealed.train_end.fires[-1])[[0, 2]] == 0
     assert gone[:, outputs].all()
     squares = np.mean(small.train.astype(float) ** 2, axis=0)
     expected = [squares[mask].sum() / 64 for mask in gone]
-    assert np.isclose(parts["dead_outputs"], np.mean(expected), rtol=1e-5)
+    assert np.isclose(parts[PartName.DEAD_OUTPUTS], np.mean(expected), rtol=1e-5)
 
 
 def test_a_seed_that_blew_up_is_not_in_the_budget(dying_run):
     run, _ = dying_run
     assert run.history.first_bad.tolist() == [-1, 0, -1]
     found = budget(run)
-    assert found["total"]["seeds"] == 2
+    assert found.total.seeds == 2
     finite = run.history.train_end.loss[[0, 2]].astype(float)
-    assert np.isclose(found["total"]["mean"], finite.mean(), rtol=1e-12)
-    assert np.isfinite(found["annealing_uncertainty"]["change"])
-    assert found["annealing_uncertainty"]["seeds"] == 2
+    assert np.isclose(found.total.mean, finite.mean(), rtol=1e-12)
+    assert np.isfinite(found.annealing_uncertainty.change)
+    assert found.annealing_uncertainty.seeds == 2
 
 
 def test_standardized_targets_under_relu_cannot_be_represented(small, run_of):
@@ -178,10 +177,10 @@ def test_standardized_targets_under_relu_cannot_be_represented(small, run_of):
     deviation = x.std(axis=0)
     y = np.where(deviation > 0, (x - x.mean(axis=0)) / np.where(deviation > 0, deviation, 1), 0)
     bound = np.mean(np.minimum(y, 0) ** 2)
-    item = items(found)["representation"]
-    assert np.isclose(item["loss"], bound, rtol=1e-5)
-    assert item["loss"] == item["explained"] and item["sem"] == 0
-    assert item["parts"] == [{"name": "negative_targets", "loss": item["loss"]}]
+    item = items(found)[Item.REPRESENTATION]
+    assert np.isclose(item.loss, bound, rtol=1e-5)
+    assert item.loss == item.explained and item.sem == 0
+    assert item.parts == (Part(PartName.NEGATIVE_TARGETS, item.loss),)
     # What is dead or switched off counts above that bound only: an output that answers 0
     # to a negative target does the best it can.
     gaps = measure_gaps(run.evidence, bound)
@@ -199,26 +198,29 @@ def test_standardized_targets_under_relu_cannot_be_represented(small, run_of):
 def test_depth_above_one_is_locked_given_the_features(deep_run):
     found = budget(deep_run)
     check_sums(found)
-    locked = items(found)["locked"]
-    assert "given the features" in locked["how"]
-    assert [p["name"] for p in locked["parts"]] == ["dead_outputs", "locked_given_features"]
+    locked = items(found)[LOCKED]
+    assert "given the features" in locked.how
+    assert [p.name for p in locked.parts] == [
+        PartName.DEAD_OUTPUTS,
+        PartName.LOCKED_GIVEN_FEATURES,
+    ]
 
 
 def test_a_loss_of_exactly_zero_has_no_shares(small, run_of):
     run = run_of(IdentitySpec(initializer="identity", epochs=1, seeds=2), small)
     found = budget(run)
-    assert found["total"]["mean"] == 0
-    assert all(item["loss"] == 0 and item["share"] is None for item in found["items"])
-    assert found["unexplained"]["share"] is None and found["solver"]["converged"]
+    assert found.total.mean == 0
+    assert all(item.loss == 0 and item.share is None for item in found.items)
+    assert found.unexplained.share is None and found.solver.converged
 
 
 def test_fewer_solved_seeds_are_said_to_be_fewer(digits_run):
     whole = digits_run.evidence
     first = dataclasses.replace(whole.seeds[0], solved_from_end=None)
     evidence = dataclasses.replace(whole, seeds=(first,))
-    bound = representability(digits_run.spec, digits_run.problem)
+    bound, _ = representability(digits_run.spec, digits_run.problem)
     found = build_budget(evidence, bound, depth=1)
     check_sums(found)
-    assert found["total"]["seeds"] == 1 and found["total"]["sem"] is None
-    assert {row["cause"] for row in found["one_at_a_time"]} == {"locked", "optimizer_noise"}
-    assert np.isclose(found["total"]["mean"], float(digits_run.history.train_end.loss[0]))
+    assert found.total.seeds == 1 and found.total.sem is None
+    assert {row.cause for row in found.one_at_a_time} == {LOCKED, NOISE}
+    assert np.isclose(found.total.mean, float(digits_run.history.train_end.loss[0]))

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.extra import numpy as npst
 
-from jaxid.diagnosis.dead import dead_record, death_index, revivals
+from jaxid.diagnosis.dead import DeathClock, dead_units, death_index, revivals
 from jaxid.training.metrics import Evaluation
 from jaxid.training.run import Census
 
@@ -39,7 +39,7 @@ def test_a_revival_is_a_dead_unit_that_fires_at_the_next_census(dead):
 
 
 def made(dead, output_loss, first_bad, step=(0, 1, 4)):
-    """A history as `dead_record` reads it."""
+    """A history as `dead_units` reads it."""
     output_loss = np.asarray(output_loss, float)
     dead = np.asarray(dead, bool)
     seeds, count, outputs = dead.shape
@@ -61,67 +61,67 @@ DEATHS = [[False, True, False], [False, True, False], [True, True, False]]
 
 
 def test_outputs_on_constant_targets_are_counted_apart():
-    record = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
-    assert record["outputs"] == 3 and record["constant_targets"] == 1
-    assert record["outputs_dead"]["mean"] == 2
-    assert record["outputs_dead_varying"]["mean"] == 1
-    assert record["outputs_dead_constant"]["mean"] == 1
-    assert record["loss_varying"]["mean"] == 4.0 and record["loss_constant"]["mean"] == 1.0
-    assert np.isclose(record["share_of_loss"], 4.0 / 7.0) and record["share_sem"] is None
-    assert record["death"] == {"count": 1, "median_step": 4.0, "in_first_epoch": 0.0}
-    assert record["stops_gradient"] is True and record["revivals"]["mean"] == 0
-    (layer,) = record["layers"]
-    assert layer["dead_start"]["mean"] == 1 and layer["dead_end"]["mean"] == 2
+    found = dead_units(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert found.outputs == 3 and found.constant_targets == 1
+    assert found.outputs_dead.mean == 2
+    assert found.outputs_dead_varying.mean == 1
+    assert found.outputs_dead_constant.mean == 1
+    assert found.loss_varying.mean == 4.0 and found.loss_constant.mean == 1.0
+    assert np.isclose(found.share_of_loss, 4.0 / 7.0) and found.share_sem is None
+    assert found.death == DeathClock(1, 4.0, 0.0)
+    assert found.stops_gradient is True and found.revivals.mean == 0
+    (layer,) = found.layers
+    assert layer.dead_start.mean == 1 and layer.dead_end.mean == 2
 
 
 def test_an_output_dead_before_the_first_step_has_not_died():
     # The third never fires at all but for one census: it died again, so it counts as a death.
     born = [[True, True, True], [True, True, False], [True, True, True]]
-    record = dead_record(made([born], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
-    assert record["born_dead"]["outputs"]["mean"] == 1  # the second's target never varies
-    assert record["born_dead"]["loss"]["mean"] == 4.0
-    assert record["death"]["count"] == 1 and record["death"]["median_step"] == 4.0
-    alive = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
-    assert alive["born_dead"]["outputs"]["mean"] == 0 and alive["born_dead"]["loss"]["mean"] == 0
+    found = dead_units(made([born], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert found.born_dead.outputs.mean == 1  # the second's target never varies
+    assert found.born_dead.loss.mean == 4.0
+    assert found.death.count == 1 and found.death.median_step == 4.0
+    alive = dead_units(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    assert alive.born_dead.outputs.mean == 0 and alive.born_dead.loss.mean == 0
 
 
 def test_seeds_that_went_non_finite_are_left_out():
     # Nothing of such a seed is above 0: it would count as dead throughout.
     blown = [[False] * 3, [True] * 3, [True] * 3]
-    alone = dead_record(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
-    both = dead_record(made([DEATHS, blown], [[12.0, 3.0, 6.0], [np.nan] * 3], [-1, 1]), PROBLEM)
+    alone = dead_units(made([DEATHS], [[12.0, 3.0, 6.0]], [-1]), PROBLEM)
+    both = dead_units(made([DEATHS, blown], [[12.0, 3.0, 6.0], [np.nan] * 3], [-1, 1]), PROBLEM)
     assert both == alone
-    assert dead_record(made([blown], [[np.nan] * 3], [1]), PROBLEM) is None
+    assert dead_units(made([blown], [[np.nan] * 3], [1]), PROBLEM) is None
 
 
 def test_a_census_of_fewer_seeds_says_how_many():
     ends = [[12.0, 3.0, 6.0], [12.0, 3.0, 9.0]]
-    record = dead_record(made([DEATHS], ends, [-1, -1]), PROBLEM)
-    assert record["census_seeds"] == 1 and record["death"]["count"] == 1
+    found = dead_units(made([DEATHS], ends, [-1, -1]), PROBLEM)
+    assert found.census_seeds == 1 and found.death.count == 1
 
 
 def test_a_loss_of_zero_has_no_share():
-    record = dead_record(made([DEATHS], [[0.0, 0.0, 0.0]], [-1]), PROBLEM)
-    assert record["share_of_loss"] is None
+    found = dead_units(made([DEATHS], [[0.0, 0.0, 0.0]], [-1]), PROBLEM)
+    assert found.share_of_loss is None
 
 
 def test_without_a_census_nothing_is_said():
     history = made([DEATHS], [[1.0, 1.0, 1.0]], [-1])
-    assert dead_record(SimpleNamespace(**vars(history) | {"census": None}), PROBLEM) is None
+    assert dead_units(SimpleNamespace(**vars(history) | {"census": None}), PROBLEM) is None
 
 
 def test_planted_deaths_are_found_in_a_real_run(small, dying_run):
     run, outputs = dying_run
     constant = np.ptp(small.train, axis=0) == 0
-    record = dead_record(run.history, run.problem)
+    found = dead_units(run.history, run.problem)
     kept = run.history.first_bad < 0
     census = run.history.census.dead[-1][kept]
     assert census[:, :, outputs].all()
     ends = census[:, -1]
-    assert record["outputs_dead"]["mean"] == ends.sum(axis=1).mean()
-    assert record["outputs_dead_constant"]["mean"] == ends[:, constant].sum(axis=1).mean() > 0
+    assert found.outputs_dead.mean == ends.sum(axis=1).mean()
+    assert found.outputs_dead_constant.mean == ends[:, constant].sum(axis=1).mean() > 0
     varying = outputs[~constant[outputs]]
     squares = np.mean(small.train[:, varying].astype(float) ** 2, axis=0)
     losses = run.history.train_end.output_loss[kept]
     assert np.allclose(losses[:, varying], squares[None, :], rtol=1e-5)
-    assert record["loss_varying"]["mean"] >= squares.sum() / 64 * (1 - 1e-5)
+    assert found.loss_varying.mean >= squares.sum() / 64 * (1 - 1e-5)

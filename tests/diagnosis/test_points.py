@@ -9,7 +9,8 @@ import pytest
 
 from jaxid.core.types import Estimate
 from jaxid.diagnosis.evidence import Evidence
-from jaxid.diagnosis.points import classify
+from jaxid.diagnosis.points import Doubt, Group, classify
+from jaxid.report.units import why
 
 # Four outputs on two seeds; the first two are dead.
 FIRES = np.array([[0, 0, 9, 9], [0, 0, 9, 9]])
@@ -49,19 +50,19 @@ def evidence(
 
 
 def kinds(found, *, least=FLAT, lambda_max=1.0, null_dims=None, floor=0.0):
-    records = classify(
+    points = classify(
         found, least=least, lambda_max=lambda_max, null_dims=null_dims, block=5, floor=floor
     )
-    return {r["group"]: r["kind"] for r in records}, records
+    return {p.group.value: p.kind.value for p in points}, points
 
 
 def test_an_exactly_zero_gradient_above_the_floor_is_a_plateau():
     gradient = np.array([0.0, 0.0, 1e-9, 1e-9])
-    found, records = kinds(evidence(gradient=gradient))
+    found, points = kinds(evidence(gradient=gradient))
     assert found["dead"] == "plateau" and found["live"] != "plateau"
-    dead = next(r for r in records if r["group"] == "dead")
+    dead = next(p for p in points if p.group is Group.DEAD)
     # Two of four outputs at loss 1 each: half of the mean over outputs.
-    assert dead["outputs"] == 2 and dead["loss"] == 0.5 and dead["gradient_norm"] == 0
+    assert dead.outputs == 2 and dead.loss == 0.5 and dead.gradient_norm == 0
 
 
 def test_a_zero_gradient_at_the_floor_is_no_plateau():
@@ -74,8 +75,8 @@ def test_a_zero_gradient_at_the_floor_is_no_plateau():
 
 
 def test_where_no_output_can_die_there_is_no_group_of_dead_ones():
-    found, records = kinds(evidence(can_die=False))
-    assert set(found) == {"live"} and records[0]["outputs"] == 4
+    found, points = kinds(evidence(can_die=False))
+    assert set(found) == {"live"} and points[0].outputs == 4
 
 
 def test_a_loss_that_annealing_lowers_is_a_noise_ball():
@@ -111,17 +112,18 @@ def test_a_promised_decrease_of_over_one_percent_is_not_yet_stationary():
     ],
 )
 def test_a_saddle_needs_a_least_eigenvalue_below_zero_beyond_its_bound(least, kind):
-    found, records = kinds(evidence(), least=least)
+    found, points = kinds(evidence(), least=least)
     assert found["live"] == kind
-    assert all("kinks" in r and r["why"] for r in records)
+    assert all((p.doubt is None) == (kind != "undecided") for p in points)
+    assert all(why(p) for p in points)
 
 
 def test_a_degenerate_minimum_counts_its_flat_directions():
-    _, records = kinds(evidence(), null_dims=np.array([5, 5, 2, 1]))
-    by_group = {r["group"]: r for r in records}
-    assert by_group["dead"]["flat_dim"] == 10 and by_group["dead"]["flat_share"] == 1.0
-    assert by_group["live"]["flat_dim"] == 3 and by_group["live"]["flat_share"] == 0.3
-    assert "3 directions are flat" in by_group["live"]["why"]
+    _, points = kinds(evidence(), null_dims=np.array([5, 5, 2, 1]))
+    by_group = {p.group.value: p for p in points}
+    assert by_group["dead"].flat_dim == 10 and by_group["dead"].flat_share == 1.0
+    assert by_group["live"].flat_dim == 3 and by_group["live"].flat_share == 0.3
+    assert "3 directions are flat" in why(by_group["live"])
 
 
 def test_the_questions_are_asked_in_the_stated_order():
@@ -140,6 +142,7 @@ def test_a_group_without_members_is_left_out():
 
 
 def test_one_seed_has_no_standard_error_and_so_leaves_a_noise_ball_undecided():
-    found, records = kinds(evidence(end=NOISY, seeds=1))
-    assert found["live"] == "undecided" and "--seeds 2" in records[-1]["why"]
+    found, points = kinds(evidence(end=NOISY, seeds=1))
+    assert found["live"] == "undecided" and points[-1].doubt is Doubt.ONE_SEED
+    assert "--seeds 2" in why(points[-1])
     assert kinds(evidence(seeds=1))[0]["live"] == "degenerate_minimum"

@@ -12,17 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxid import report
 from jaxid.core import interrupt
 from jaxid.core.errors import InputError
-from jaxid.core.io import as_json
+from jaxid.core.io import encode
 from jaxid.core.random import role_key, seed_key
-from jaxid.identity import explain as explaining
-from jaxid.identity import trials
-from jaxid.identity.explain import explain, make_plan
-from jaxid.identity.prescriptions import SINGLES, controls
+from jaxid.core.statistics import Lack
+from jaxid.diagnosis.final import NonFinite
+from jaxid.diagnosis.head_curvature import NoSpectra
+from jaxid.diagnosis.items import Item, NoBudget, PartName
+from jaxid.identity import explaining, trials
+from jaxid.identity.diagnosis import Diagnosis
+from jaxid.identity.explaining import explain
+from jaxid.identity.plan import make_plan
+from jaxid.identity.prescriptions import SINGLES, RemedyGroup, controls
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
-from jaxid.report.json_file import load_json, write_json
+from jaxid.identity.suspects import Suspect
+from jaxid.identity.trial_results import TrialVerdict
+from jaxid.report.trials import note
+from jaxid.report.verdict import verdict_sentences
 from jaxid.training.run import Runner
 
 GAUSSIAN = IdentitySpec(data="gaussian", features=6, examples=200, epochs=3, seeds=2)
@@ -32,7 +39,7 @@ def run(spec, data=None, change=None, mode="none", spectra=1):
     plan = make_plan(spec, data or load_data(spec), trials=mode, spectrum_seeds=spectra)
     if change is not None:
         plan = dataclasses.replace(plan, problem=change(plan.problem))
-    return explain(plan)
+    return explain(spec, plan=plan)
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +54,17 @@ def gaussian(no_floor):
 TOP = {
     "schema", "problem", "provenance", "final", "budget", "conditioning", "findings",
     "prescriptions", "certificate", "non_finite", "representation", "well_posed", "moments",
-    "points", "dead", "mape", "trials", "verdict", "predicted_seconds",
-    "first_step", "interrupted",
+    "points", "dead", "mape", "trials", "predicted_seconds", "first_step", "interrupted",
 }  # fmt: skip
 
 
 @pytest.fixture(params=["digits", "gaussian"])
-def record(request, explained, gaussian):
-    return (explained if request.param == "digits" else gaussian)[0]
+def found(request, explained, gaussian):
+    return explained if request.param == "digits" else gaussian
 
 
-def test_the_record_has_the_schemas_keys(record):
+def test_its_json_has_the_schemas_keys(found):
+    record, arrays = encode(found)
     assert set(record) >= TOP and record["schema"] == 1
     assert {"train_loss", "train_loss_end", "test_loss", "test_mape"} <= set(record["final"])
     for entry in record["final"].values():
@@ -77,47 +84,52 @@ def test_the_record_has_the_schemas_keys(record):
         assert set(row["null_reasons"]) == {
             "dead_unit", "constant_input", "collinear_input", "rarely_active",
         }  # fmt: skip
-    assert len(record["verdict"]) == 3 and record["non_finite"] == []
+    assert {"loss/train", "census/dead", "images/output", "floors/solved"} <= set(arrays)
+    assert found.non_finite == ()
 
 
-def test_numbers_that_stand_in_two_places_are_the_same(record):
-    total = record["budget"]["total"]["mean"]
-    assert np.isclose(total, record["final"]["train_loss_end"]["mean"], rtol=1e-6)
-    floor = record["budget"]["items"][0]["loss"]
-    assert floor == record["representation"]["lower"]["value"]
-    masses = sum(point["outputs"] for point in record["points"])
-    assert masses == record["dead"]["outputs"]
-    gap = record["final"]["test_loss"]["mean"] - record["final"]["train_loss_end"]["mean"]
-    assert np.isclose(record["final"]["generalisation_gap"]["mean"], gap, atol=1e-6)
-    assert record["predicted_seconds"] > 0 and record["provenance"]["seconds"] > 0
+def test_numbers_that_stand_in_two_places_are_the_same(found):
+    total = found.budget.total.mean
+    assert np.isclose(total, found.final.train_loss_end.mean, rtol=1e-6)
+    assert found.budget.items[0].loss == found.representation.lower.value
+    assert sum(point.outputs for point in found.points) == found.dead.outputs
+    gap = found.final.test_loss.mean - found.final.train_loss_end.mean
+    assert np.isclose(found.final.generalisation_gap.mean, gap, atol=1e-6)
+    assert found.predicted_seconds > 0 and found.provenance.seconds > 0
 
 
-def test_a_report_and_strict_json_come_of_it(record, tmp_path):
-    path = write_json(record, tmp_path)
-    assert "NaN" not in path.read_text() and "Infinity" not in path.read_text()
-    assert load_json(tmp_path) == as_json(record)
-    text = report.text(record)
-    words = " ".join(text.split())
-    assert all(sentence in words for sentence in record["verdict"])
+def test_a_report_and_strict_json_come_of_it(found, tmp_path):
+    found.save(tmp_path / "out")
+    text = (tmp_path / "out" / "diagnosis.json").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    values, arrays = encode(found)
+    again, same = encode(Diagnosis.load(tmp_path / "out"))
+    assert again == values and same.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(same[name], array, err_msg=name)
+    words = " ".join(str(found).split())
+    assert all(sentence in words for sentence in verdict_sentences(found))
 
 
 def test_prescriptions_are_the_trials_that_help_with_luck_beside_them(gaussian):
-    record, _ = gaussian
-    by_name = {trial["name"]: trial for trial in record["trials"]}
+    by_name = {trial.name: trial for trial in gaussian.trials}
     assert set(by_name) == {"linear output", "random change 1"}
-    names = [p["name"] for p in record["prescriptions"]]
-    helping = {n for n, t in by_name.items() if t["verdict"] == "helps" and t["group"] != "control"}
-    assert set(names) == helping
-    for prescription in record["prescriptions"]:
-        trial = by_name[prescription["name"]]
-        assert prescription["trial"]["ratio"] == trial["ratio"]
-        assert prescription["change"] == trial["change"]
+    helping = {
+        name
+        for name, trial in by_name.items()
+        if trial.verdict is TrialVerdict.HELPS and trial.group is not RemedyGroup.CONTROL
+    }
+    assert {p.name for p in gaussian.prescriptions} == helping
+    for prescription in gaussian.prescriptions:
+        trial = by_name[prescription.name]
+        assert prescription.trial.ratio == trial.ratio
+        assert prescription.change == trial.change
     # What the budget alone predicts: the locked item and what a ReLU can't reach gone.
-    representation, locked = record["budget"]["items"][:2]
-    assert representation["parts"][0]["name"] == "negative_targets"
-    left = 1 - representation["share"] - locked["share"]
-    assert np.isclose(by_name["linear output"]["predicted"], max(0, left), atol=1e-12)
-    assert [f["causes"] for f in record["findings"]] == [["locked"]]
+    representation = gaussian.budget.item(Item.REPRESENTATION)
+    assert representation.parts[0].name is PartName.NEGATIVE_TARGETS
+    left = 1 - representation.share - gaussian.budget.item(Item.LOCKED).share
+    assert np.isclose(by_name["linear output"].predicted, max(0, left), atol=1e-12)
+    assert [f.causes for f in gaussian.findings] == [(Suspect.LOCKED,)]
 
 
 @pytest.mark.slow
@@ -127,20 +139,21 @@ def test_where_every_seed_blows_up_the_record_says_so_and_nothing_crashes(tmp_pa
     with pytest.MonkeyPatch.context() as patch:
         chosen = [r for r in SINGLES if r.name == "Adam"]
         patch.setattr(explaining, "remedies", lambda spec, data: chosen)
-        record, arrays = run(spec, mode="short")
-    assert record["budget"] is None and record["budget_reason"] == "every seed went non-finite"
-    assert [row["seed"] for row in record["non_finite"]] == [0, 1]
-    assert all(0 < row["step"] <= 21 for row in record["non_finite"])
-    assert record["dead"] is None and record["points"] == [] and record["findings"] == []
-    assert record["conditioning"]["at_end"] is None and record["conditioning"]["reason"]
-    assert record["final"]["train_loss_end"]["mean"] is None
-    assert record["final"]["train_loss_end"]["reason"]
-    by_name = {trial["name"]: trial for trial in record["trials"]}
-    assert by_name["Adam"]["before"] is None and "went non-finite" in by_name["Adam"]["note"]
-    assert "every seed went non-finite" in record["verdict"][0]
-    assert "no seed does with Adam" in record["verdict"][2]
-    write_json(record, tmp_path)
-    assert report.text(record) and arrays
+        found = run(spec, mode="short")
+    assert found.budget is None and found.budget_reason is NoBudget.EVERY_SEED_NON_FINITE
+    assert [row.seed for row in found.non_finite] == [0, 1]
+    assert all(0 < row.step <= 21 for row in found.non_finite)
+    assert found.dead is None and found.points == () and found.findings == ()
+    assert found.conditioning.at_end is None
+    assert found.conditioning.reason is NoSpectra.NO_FINITE_SEED
+    assert found.final.train_loss_end.mean is None
+    assert found.final.train_loss_end.reason is Lack.NO_FINITE_SEED
+    by_name = {trial.name: trial for trial in found.trials}
+    assert by_name["Adam"].before is None and "went non-finite" in note(by_name["Adam"])
+    where, _, cure = verdict_sentences(found)
+    assert "every seed went non-finite" in where and "no seed does with Adam" in cure
+    found.save(tmp_path / "out")
+    assert str(Diagnosis.load(tmp_path / "out")) == str(found)
 
 
 def test_a_seed_that_blows_up_at_the_last_update_counts_as_blown_up():
@@ -161,17 +174,17 @@ def test_where_one_seed_blows_up_the_others_are_explained(small, planted, no_flo
 
     spec = IdentitySpec(epochs=1, seeds=3, first_seed=5)
     with no_floor():
-        record, _ = run(spec, small, lambda p: planted(p, blow_up), spectra=0)
-    assert record["non_finite"] == [{"seed": 6, "step": 0}]
-    assert record["final"]["train_loss_end"]["per_seed"][1] is None
-    assert record["budget"]["total"]["seeds"] == 2
-    assert "1 seed went non-finite, the first at step 0" in record["verdict"][0]
-    assert np.isfinite(record["dead"]["loss_varying"]["mean"])
-    assert record["conditioning"]["at_end"] is None
-    assert "--spectrum-seeds" in record["conditioning"]["reason"]
-    assert all(point["kind"] for point in record["points"])
-    write_json(record, tmp_path)
-    assert "non_finite_values" not in (tmp_path / "diagnosis.json").read_text()
+        found = run(spec, small, lambda p: planted(p, blow_up), spectra=0)
+    assert found.non_finite == (NonFinite(6, 0),)
+    assert found.final.train_loss_end.per_seed[1] is None
+    assert found.budget.total.seeds == 2
+    assert "1 seed went non-finite, the first at step 0" in verdict_sentences(found)[0]
+    assert np.isfinite(found.dead.loss_varying.mean)
+    assert found.conditioning.at_end is None
+    assert found.conditioning.reason is NoSpectra.NOT_ASKED
+    assert all(point.kind for point in found.points)
+    found.save(tmp_path / "out")
+    assert "non_finite_values" not in (tmp_path / "out" / "diagnosis.json").read_text()
 
 
 @pytest.mark.slow
@@ -185,10 +198,10 @@ def test_seeds_that_blow_up_are_passed_over_when_few_are_solved(small, planted, 
         plan, problem=planted(plan.problem, blow_up), solve_seeds=1, end_seeds=1
     )
     with no_floor():
-        record, _ = explain(plan)
-    assert record["non_finite"] == [{"seed": 0, "step": 0}]
-    assert record["budget"]["total"]["seeds"] == 1
-    assert "(mean of the 1 of 2 seeds that were taken apart)" in record["verdict"][0]
+        found = explain(plan.spec, plan=plan)
+    assert found.non_finite == (NonFinite(0, 0),)
+    assert found.budget.total.seeds == 1
+    assert "(mean of the 1 of 2 seeds that were taken apart)" in verdict_sentences(found)[0]
 
 
 def test_a_plan_refuses_seeds_that_do_not_fit(small):
@@ -211,12 +224,13 @@ def test_an_interrupt_keeps_what_is_finished(gaussian, no_floor, monkeypatch, tm
     monkeypatch.setattr(explaining, "remedies", lambda spec, data: SINGLES[:4])
     with no_floor(), monkeypatch.context() as patch:
         patch.setattr(explaining, "gather", stop)
-        record, arrays = run(GAUSSIAN, mode="short")
-    assert record["interrupted"] == "after training" and record["trials"] == []
-    assert record["budget"] is None and "interrupted" in record["budget_reason"]
-    assert record["final"]["train_loss"]["mean"] > 0 and arrays["loss/train"].shape == (2, 3)
-    assert "interrupted" in record["verdict"][0] and report.text(record)
-    write_json(record, tmp_path)
+        found = run(GAUSSIAN, mode="short")
+    assert found.interrupted == "after training" and found.trials == ()
+    assert found.budget is None and found.budget_reason is NoBudget.INTERRUPTED
+    assert found.final.train_loss.mean > 0 and found.loss.train.shape == (2, 3)
+    assert "interrupted" in verdict_sentences(found)[0]
+    found.save(tmp_path / "out")
+    assert str(Diagnosis.load(tmp_path / "out")) == str(found)
 
     # During the trials, the second of them by name.
     with no_floor(), monkeypatch.context() as patch:
@@ -227,11 +241,10 @@ def test_an_interrupt_keeps_what_is_finished(gaussian, no_floor, monkeypatch, tm
             "_run_one",
             lambda *args: stop() if args[2] is SINGLES[1] else real(*args),
         )
-        record, _ = run(GAUSSIAN, mode="short")
-    assert record["interrupted"] == "remedies"
-    assert [t["name"] for t in record["trials"]] == [SINGLES[0].name]
-    assert record["budget"] == gaussian[0]["budget"]
-    assert "budget_reason" not in record
+        found = run(GAUSSIAN, mode="short")
+    assert found.interrupted == "remedies"
+    assert [t.name for t in found.trials] == [SINGLES[0].name]
+    assert found.budget == gaussian.budget and found.budget_reason is None
 
 
 @pytest.mark.slow
@@ -253,8 +266,8 @@ def test_an_interrupt_among_the_remedies_keeps_those_that_are_done(no_floor, mon
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with no_floor():
-            record, _ = run(GAUSSIAN, mode="short")
+            found = run(GAUSSIAN, mode="short")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert record["interrupted"] == "remedies" and len(record["trials"]) == 1
+    assert found.interrupted == "remedies" and len(found.trials) == 1
     assert len(calls) == 2

@@ -7,7 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxid.identity.prescriptions import PAIRS, SINGLES, Remedy, controls, pair_parts, remedies
+from jaxid.identity.prescriptions import (
+    PAIRS,
+    SINGLES,
+    Remedy,
+    RemedyGroup,
+    controls,
+    remedies,
+)
 from jaxid.identity.spec import IdentitySpec, build_problem
 
 DEFAULT = IdentitySpec(epochs=2, batch_size=32, width=64)
@@ -65,13 +72,13 @@ def test_a_remedy_changes_the_fields_that_it_names_and_says_so(remedy):
 
 def test_a_pair_is_exactly_its_two_parts_at_once():
     singles = {remedy.name: remedy for remedy in SINGLES}
-    assert {pair_parts(pair.name) for pair in PAIRS} == {
+    assert {pair.parts for pair in PAIRS} == {
         (a, b) for a in ("linear output", "standardize") for b in ("decaying rate", "Adam")
     }
     for pair in PAIRS:
-        first, second = pair_parts(pair.name)
+        first, second = pair.parts
         assert pair.apply(DEFAULT) == singles[second].apply(singles[first].apply(DEFAULT))
-    assert pair_parts("linear output") is None
+    assert singles["linear output"].parts is None
 
 
 def test_random_changes_are_the_same_every_time_and_stay_in_their_ranges():
@@ -82,7 +89,7 @@ def test_random_changes_are_the_same_every_time_and_stay_in_their_ranges():
     assert {s.batch_size for s in many} == {8, 16, 32, 64, 128}
     rhos = np.array([s.rho for s in many])
     assert rhos.min() >= 0.5 and rhos.max() <= 0.99
-    assert all(r.group == "control" for r in controls())
+    assert all(r.group is RemedyGroup.CONTROL for r in controls())
 
 
 def test_a_batch_never_falls_below_one_example():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import jax
@@ -11,9 +12,12 @@ import pytest
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
+from jaxid.core.io import encode
 from jaxid.core.precision import float64
+from jaxid.diagnosis.items import PartName
 from jaxid.identity.representation import (
     RANGES,
+    Reach,
     _lower_bound,
     network_loss,
     outputs64,
@@ -27,7 +31,11 @@ from jaxid.nets.mlp import layer_params
 def found(dataset, **choices):
     spec = IdentitySpec(**choices).resolved(dataset)
     problem = build_problem(spec, dataset)
-    return representability(spec, problem), problem
+    return representability(spec, problem)[0], problem
+
+
+def witness_of(problem, dataset, **choices):
+    return representability(IdentitySpec(**choices).resolved(dataset), problem)[1]
 
 
 def standardized(x):
@@ -53,12 +61,14 @@ def standardized(x):
 )
 def test_an_exact_solution_is_written_down_and_run(small, choices):
     bound, problem = found(small, **choices)
-    assert bound.verdict == "exact" and bound.witness
+    assert bound.verdict is Reach.EXACT and bound.witness
     scale = np.mean(np.asarray(problem.targets(jax.numpy.asarray(small.train), None)) ** 2)
     assert bound.lower.value == 0 and bound.upper.value <= 1e-9 * scale
     # Run in float32 as training would run it, it is as good as rounding allows.
     x = jax.numpy.asarray(small.train)
-    params = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, "float32"), bound.params)
+    params = jax.tree.map(
+        lambda leaf: jax.numpy.asarray(leaf, "float32"), witness_of(problem, small, **choices)
+    )
     loss, _ = problem.batch_loss(params, x, None, jax.numpy.ones(len(x)))
     assert float(loss) < 1e-7 * scale
     like = problem.init(jax.random.key(0))
@@ -72,11 +82,11 @@ def test_negative_targets_under_relu_cost_their_mean_square_and_no_more(small, s
     x = small.train.astype(float)
     y = standardized(x) if scaling == "standardized" else x - x.mean(axis=0)
     expected = np.mean(np.minimum(y, 0) ** 2)
-    assert bound.verdict == "impossible"
+    assert bound.verdict is Reach.IMPOSSIBLE
     assert np.isclose(bound.lower.value, expected, rtol=1e-5)
     # The witness meets it.
     assert np.isclose(bound.upper.value, expected, rtol=1e-5)
-    assert [name for name, _ in bound.parts] == ["negative_targets"]
+    assert [part.name for part in bound.parts] == [PartName.NEGATIVE_TARGETS]
 
 
 @pytest.mark.parametrize("activation", sorted(RANGES))
@@ -97,12 +107,13 @@ def test_ranges_are_the_activations_own(activation):
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "gelu", "softplus", "silu"])
 def test_targets_out_of_another_range_cost_their_distance_to_it(small, activation):
-    bound, _ = found(small, scaling="standardized", output_activation=activation)
+    choices = {"scaling": "standardized", "output_activation": activation}
+    bound, problem = found(small, **choices)
     low, high = RANGES[activation]
     y = standardized(small.train)
     expected = np.mean((y - np.clip(y, low, high)) ** 2)
-    assert np.isclose(bound.lower.value, expected, rtol=1e-5) and bound.verdict == "unknown"
-    assert bound.upper is None and bound.params is None
+    assert np.isclose(bound.lower.value, expected, rtol=1e-5) and bound.verdict is Reach.UNKNOWN
+    assert bound.upper is None and witness_of(problem, small, **choices) is None
 
 
 def pca_tail(y, rank):
@@ -116,7 +127,7 @@ def test_a_bottleneck_costs_the_tail_of_the_principal_components(small, width):
     bound, _ = found(small, depth=2, width=width, output_activation="linear")
     expected = pca_tail(small.train, width)
     assert np.isclose(bound.lower.value, expected, rtol=1e-9, atol=1e-9)
-    assert [name for name, _ in bound.parts] == ["bottleneck_rank"]
+    assert [part.name for part in bound.parts] == [PartName.BOTTLENECK_RANK]
     # The principal components themselves reach it where the hidden layer is linear.
     if width == 10:
         linear = found(small, depth=2, width=10, output_activation="linear", activation="linear")
@@ -149,23 +160,24 @@ def test_no_parameters_have_a_loss_below_the_bound(small, choices):
 
 def test_a_bound_that_is_not_known_to_be_reached_is_not_called_impossible(small):
     narrow, _ = found(small, depth=2, width=20)
-    assert narrow.verdict == "unknown" and narrow.upper is None and narrow.witness is None
+    assert narrow.verdict is Reach.UNKNOWN and narrow.upper is None and narrow.witness is None
     shifted, _ = found(
         small, input_scaling="standardized", output_activation="linear", use_bias=False
     )
-    assert shifted.verdict == "unknown"  # without a bias the targets' mean is out of reach
+    assert shifted.verdict is Reach.UNKNOWN  # without a bias the targets' mean is out of reach
 
 
 def test_a_residual_network_of_zero_weights_carries_the_input(small):
-    bound, _ = found(small, residual=True, depth=2, scaling="standardized")
-    assert bound.verdict == "exact" and bound.upper.value == 0
-    for kernel, bias in layer_params(bound.params, 2):
+    choices = {"residual": True, "depth": 2, "scaling": "standardized"}
+    bound, problem = found(small, **choices)
+    assert bound.verdict is Reach.EXACT and bound.upper.value == 0
+    for kernel, bias in layer_params(witness_of(problem, small, **choices), 2):
         assert not kernel.any() and not bias.any()
 
 
 def test_outputs_come_in_float64_and_float32_is_the_default_in_between(small):
-    bound, problem = found(small)
-    both = [outputs64(problem, bound.params, small.train, chunk=70) for _ in range(2)]
+    _, problem = found(small)
+    both = [outputs64(problem, witness_of(problem, small), small.train, chunk=70) for _ in range(2)]
     sizes = []
     for (outputs, targets), (again, _) in zip(*both, strict=True):
         assert outputs.dtype == targets.dtype == np.float64 and np.array_equal(outputs, again)
@@ -174,19 +186,20 @@ def test_outputs_come_in_float64_and_float32_is_the_default_in_between(small):
     assert sizes == [70, 70, 60] and jax.numpy.zeros(()).dtype == np.float32
 
 
-def test_the_record_holds_numbers_and_words_only(small):
-    record = found(small)[0].record()
-    assert record["verdict"] == "exact" and record["lower"]["value"] == 0
-    assert set(record) == {"verdict", "lower", "upper", "witness", "parts", "how"}
+def test_it_is_json_without_arrays(small):
+    values, arrays = encode(found(small)[0])
+    assert values["verdict"] == "exact" and values["lower"]["value"] == 0 and arrays == {}
+    assert set(values) == {"verdict", "lower", "upper", "witness", "parts", "how"}
+    json.dumps(values, allow_nan=False)
 
 
 def test_made_data_have_a_witness_too():
     data = load_data(IdentitySpec(data="gaussian", features=5, examples=60))
     exact, _ = found(data, data="gaussian", output_activation="linear", depth=3)
-    assert exact.verdict == "exact"
+    assert exact.verdict is Reach.EXACT
     bound, _ = found(data, data="gaussian")
     expected = np.mean(np.minimum(data.train.astype(float), 0) ** 2)
-    assert bound.verdict == "impossible" and np.isclose(bound.lower.value, expected, rtol=1e-6)
+    assert bound.verdict is Reach.IMPOSSIBLE and np.isclose(bound.lower.value, expected, rtol=1e-6)
 
 
 @threadpool_limits.wrap(1)
@@ -203,5 +216,5 @@ def test_bottlenecks_on_mnist_have_the_published_tails(mnist_dir):
     targets = np.concatenate([root, -root])
     for width, loss in ((64, 603.6833), (128, 277.7917), (256, 90.8165), (512, 2.5308)):
         spec = IdentitySpec(data="mnist", depth=2, width=width, output_activation="linear")
-        ((_, bound),), _ = _lower_bound(spec, targets)
-        assert f"{bound:.4f}" == f"{loss:.4f}", width
+        (part,), _ = _lower_bound(spec, targets)
+        assert f"{part.loss:.4f}" == f"{loss:.4f}", width

@@ -15,7 +15,7 @@ import pytest
 
 from jaxid.core import trees
 from jaxid.core.errors import InputError
-from jaxid.core.provenance import provenance, without_folders
+from jaxid.core.provenance import origin, without_folders
 from jaxid.data import scaling, sources
 from jaxid.identity.spec import (
     DataName,
@@ -208,7 +208,9 @@ def test_a_recorded_command_names_no_folder_of_the_machine():
 
 def test_provenance_says_where_a_result_comes_from():
     started = datetime.datetime(2025, 1, 2, 3, 4, 5)
-    record = json.loads(json.dumps(provenance([0, 1], started, 1.5), allow_nan=False))
+    record = json.loads(
+        json.dumps(dataclasses.asdict(origin([0, 1], started, 1.5)), allow_nan=False)
+    )
     wanted = {"git", "argv", "versions", "device", "dtype", "seeds", "started", "seconds"}
     assert wanted <= set(record)
     assert record["versions"]["jax"] == jax.__version__

@@ -8,11 +8,14 @@ import json
 import numpy as np
 import pytest
 
+from jaxid.core.io import encode
 from jaxid.core.progress import SILENT
 from jaxid.identity import trials
-from jaxid.identity.prescriptions import Remedy
+from jaxid.identity.prescriptions import Remedy, RemedyGroup
 from jaxid.identity.spec import IdentitySpec, build_problem, load_data
-from jaxid.identity.trials import rounding_floor, run_trials, tail_mean, trial_plan, trial_record
+from jaxid.identity.trial_results import TrialVerdict, trial_result
+from jaxid.identity.trials import rounding_floor, run_trials, tail_mean, trial_plan
+from jaxid.report.trials import note
 from jaxid.training.run import Runner
 
 SPEC = IdentitySpec(data="gaussian", features=5, examples=60, mean=2.0, epochs=4, seeds=4)
@@ -62,9 +65,9 @@ def test_the_reference_is_read_at_the_same_epoch_and_for_the_same_seeds(ran):
 def test_changing_nothing_has_a_log_ratio_of_exactly_zero(ran):
     trial = ran[0]["nothing at all"]
     assert np.array_equal(trial.log_ratio, np.zeros(3))
-    record = trial_record(trial, None)
-    assert record["ratio"] == 1.0 and record["ci95"] == [1.0, 1.0]
-    assert record["verdict"] == "nothing" and record["seeds_lower"] == 0
+    result = trial_result(trial, None)
+    assert result.ratio == 1.0 and result.ci95 == (1.0, 1.0)
+    assert result.verdict is TrialVerdict.NOTHING and result.seeds_lower == 0
 
 
 def test_twice_the_epochs_is_the_reference_run_itself_two_epochs_later(ran):
@@ -76,39 +79,39 @@ def test_a_solution_written_down_at_the_start_is_said_to_be_one(ran):
     found = ran[0]
     trial = found["identity init"]
     assert trial.solved_at_start and not found["nothing at all"].solved_at_start
-    record = trial_record(trial, None)
-    assert record["solved_at_start"] and record["below_floor"] == 3
-    assert record["after"] == 0 and np.isfinite(record["log_ratio"])
+    result = trial_result(trial, None)
+    assert result.solved_at_start and result.below_floor == 3
+    assert result.after == 0 and np.isfinite(result.log_ratio)
     assert np.allclose(trial.log_ratio, np.log(trial.floor) - np.log(trial.before))
 
 
 def test_a_change_that_blows_up_has_no_ratio_and_names_the_step(ran):
     trial = ran[0]["rate x 1e30"]
-    record = trial_record(trial, None)
-    assert record["verdict"] == "non_finite" and record["after"] is None
-    assert record["ratio"] is record["log_ratio"] is record["ci95"] is None
-    assert "3 of 3 seeds went non-finite" in record["note"]
-    assert f"step {trial.first_bad.min()}" in record["note"]
+    result = trial_result(trial, None)
+    assert result.verdict is TrialVerdict.NON_FINITE and result.after is None
+    assert result.ratio is result.log_ratio is result.ci95 is None
+    assert "3 of 3 seeds went non-finite" in note(result)
+    assert f"step {trial.first_bad.min()}" in note(result)
 
 
-def test_records_are_strict_json(ran, made_trial):
+def test_results_are_strict_json(ran, made_trial):
     rows = [*ran[0].values(), made_trial("Adam", [np.nan, 0.1, 0.2])]
     rows.append(made_trial("Adam", [0.1, 0.2], before=np.array([np.nan, np.inf])))
     for trial in rows:
-        json.dumps(trial_record(trial, 0.5), allow_nan=False)
+        json.dumps(encode(trial_result(trial, 0.5))[0], allow_nan=False)
 
 
 def test_a_run_that_blew_up_itself_cannot_be_compared_with(made_trial):
     lost = made_trial("Adam", [0.1, 0.2, 0.3], before=np.full(3, np.nan))
-    record = trial_record(lost, None)
-    assert record["before"] is None and record["ratio"] is None
-    assert record["verdict"] == "uncertain" and record["seeds"] == 0
-    assert np.isclose(record["after"], np.exp([0.1, 0.2, 0.3]).mean())
-    assert "3 of 3" in record["note"]
+    result = trial_result(lost, None)
+    assert result.before is None and result.ratio is None
+    assert result.verdict is TrialVerdict.UNCERTAIN and result.seeds == 0
+    assert np.isclose(result.after, np.exp([0.1, 0.2, 0.3]).mean())
+    assert "3 of 3" in note(result)
     part = made_trial("Adam", [-2.0, -2.1, -2.2, 9.0], before=np.array([1, 1, 1, np.inf]))
-    record = trial_record(part, None)
-    assert record["seeds"] == record["seeds_lower"] == 3 and record["verdict"] == "helps"
-    assert np.isclose(record["log_ratio"], -2.1) and "1 of 4" in record["note"]
+    result = trial_result(part, None)
+    assert result.seeds == result.seeds_lower == 3 and result.verdict is TrialVerdict.HELPS
+    assert np.isclose(result.log_ratio, -2.1) and "1 of 4" in note(result)
 
 
 def test_the_verdict_and_the_seeds_that_would_decide_are_the_statistics(made_trial):
@@ -118,10 +121,10 @@ def test_the_verdict_and_the_seeds_that_would_decide_are_the_statistics(made_tri
         ([0.0, 0.01, -0.01], "nothing"),
         ([-1.0, 0.3, 0.1], "uncertain"),
     ):
-        record = trial_record(made_trial("Adam", ratios), None)
-        assert record["verdict"] == verdict
-        assert (record["seeds_to_decide"] is not None) == (verdict == "uncertain")
-        assert record["seeds_lower"] == sum(r < 0 for r in ratios)
+        result = trial_result(made_trial("Adam", ratios), None)
+        assert result.verdict.value == verdict
+        assert (result.seeds_to_decide is not None) == (verdict == "uncertain")
+        assert result.seeds_lower == sum(r < 0 for r in ratios)
 
 
 def test_a_tail_is_the_last_tenth_and_one_step_at_least():
@@ -162,7 +165,7 @@ def test_under_a_schedule_a_shorter_trial_is_compared_with_a_shorter_run(monkeyp
     reference = Runner(problem).train(spec.seed_list, test_curve=False).step_original
     monkeypatch.setitem(trials.SHORT_EPOCHS, "gaussian", 2)
     found = []
-    same = Remedy("same", {}, "luck", "control")
+    same = Remedy("same", {}, "luck", RemedyGroup.CONTROL)
     steps = problem.steps_per_epoch
     run_trials(found, spec, data, reference, steps, "short", SILENT, chosen=[same])
     assert np.array_equal(found[0].before, found[0].after)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxid.core.io import as_json
-from jaxid.report import load_json, write_json
+from jaxid.core.io import as_json, decode, encode, read_values, write, write_values
+from jaxid.identity.diagnosis import Diagnosis
 
 
 def strict(folder: Path) -> dict:
@@ -25,21 +25,25 @@ def strict(folder: Path) -> dict:
     return json.loads((folder / "diagnosis.json").read_text(), parse_constant=refuse)
 
 
-def test_every_record_is_strict_json_and_reads_back_equal(case, tmp_path):
-    _, record, _ = case
-    write_json(record, tmp_path)
+def test_every_diagnosis_is_strict_json_and_reads_back_equal(case, tmp_path):
+    _, diagnosis = case
+    write(diagnosis, tmp_path, "diagnosis")
     strict(tmp_path)
-    assert load_json(tmp_path) == record
+    values, arrays = encode(diagnosis)
+    path = tmp_path / "diagnosis.json"
+    back = decode(Diagnosis, read_values(path, "it", "fix it"), arrays)
+    assert encode(back)[0] == values
 
 
 def test_what_json_cannot_hold_is_null_and_listed_with_its_reason(tmp_path):
-    write_json({"a": [1.0, math.inf], "b": {"c": math.nan}, "d": -math.inf}, tmp_path)
+    path = tmp_path / "diagnosis.json"
+    write_values({"a": [1.0, math.inf], "b": {"c": math.nan}, "d": -math.inf}, path)
     found = strict(tmp_path)
     assert found["a"] == [1.0, None] and found["b"]["c"] is None and found["d"] is None
     listed = {tuple(entry["path"]): entry["value"] for entry in found["non_finite_values"]}
     assert listed == {("a", 1): "inf", ("b", "c"): "nan", ("d",): "-inf"}
     assert all(entry["reason"] for entry in found["non_finite_values"])
-    back = load_json(tmp_path)
+    back = read_values(path, "it", "fix it")
     assert back["a"][1] == math.inf and back["d"] == -math.inf and math.isnan(back["b"]["c"])
     assert "non_finite_values" not in back
 
@@ -47,7 +51,7 @@ def test_what_json_cannot_hold_is_null_and_listed_with_its_reason(tmp_path):
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_keep_every_bit(tmp_path_factory, value):
     folder = tmp_path_factory.mktemp("bits")
-    write_json({"x": np.float64(value)}, folder)
+    write_values({"x": np.float64(value)}, folder / "diagnosis.json")
     assert strict(folder)["x"] == value
 
 

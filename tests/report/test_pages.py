@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html.parser
 import re
+from dataclasses import replace
 
 import pytest
 
 from jaxid import report
-from jaxid.presentation.diagnosis import Diagnosis
+from jaxid.report.verdict import verdict_sentences
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -42,7 +43,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def saved(sample, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
-    Diagnosis(sample.record(), sample.arrays()).save(folder)
+    sample.full().save(folder)
     return folder
 
 
@@ -65,31 +66,41 @@ def test_the_page_is_ready_for_phones_and_dark_rooms(saved):
     assert 'name="viewport"' in text and "prefers-color-scheme: dark" in text
 
 
-def test_every_kind_of_record_makes_a_whole_page(case, tmp_path):
-    _, record, _ = case
-    report.write_pages(record, {}, tmp_path, {})
+def test_every_kind_of_diagnosis_makes_a_whole_page(case, tmp_path):
+    _, diagnosis = case
+    report.write_pages(diagnosis, {}, tmp_path, {})
     page = Page((tmp_path / "report.html").read_text())
     assert page.open == []
     words = " ".join(page.texts)
-    assert (record.get("verdict") or ["No verdict"])[0] in words
+    assert verdict_sentences(diagnosis)[0] in words
     assert "None" not in re.sub(r"None were run|None of the", "", words)
     assert (tmp_path / "report.md").read_text().startswith("# ")
 
 
+def named(diagnosis, name):
+    """With another name for the trial, and for the remedy that helps, which the verdict says."""
+    first, *others = diagnosis.trials
+    (best,) = diagnosis.prescriptions
+    return replace(
+        diagnosis,
+        trials=(replace(first, name=name), *others),
+        prescriptions=(replace(best, name=name),),
+    )
+
+
 def test_names_are_escaped(sample):
-    record = sample.record()
     evil = "<script>alert(1)</script>"
-    record["trials"][0]["name"] = evil
-    record["verdict"][0] = evil
-    record["problem"]["data"] = evil
-    text = report.html(record, {}, {})
+    told = named(sample.full(), evil)
+    told = replace(told, problem=replace(told.problem, data=evil))
+    text = report.html(told, {}, {})
+    assert evil in verdict_sentences(told)[2]
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "script" not in Page(text).tags
 
 
 def test_captions_and_figures_in_no_section_are_shown(sample, saved):
     path = saved / "figures" / "budget.png"
-    text = report.html(sample.record(), {"extra": path}, {"extra": "a <b> & c"})
+    text = report.html(sample.full(), {"extra": path}, {"extra": "a <b> & c"})
     assert 'id="extra"' in text and "a &lt;b&gt; &amp; c" in text
 
 
@@ -106,7 +117,5 @@ def test_markdown_links_exist_and_tables_are_rectangular(saved):
 
 
 def test_markdown_escapes_what_would_be_markup(sample, tmp_path):
-    record = sample.record()
-    record["trials"][0]["name"] = "a|b <i>*c*</i>"
-    report.write_pages(record, {}, tmp_path, {})
+    report.write_pages(named(sample.full(), "a|b <i>*c*</i>"), {}, tmp_path, {})
     assert r"a\|b \<i\>\*c\*\</i\>" in (tmp_path / "report.md").read_text()
