@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxid.core import presenters
+
 if TYPE_CHECKING:
     from jaxid import identity as identity
     from jaxid.certification.certified import Certification as Certification
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# How results print and draw is read when the first of them does.
+presenters.later(lambda: importlib.import_module("jaxid.presentation"))
+
 _HOMES = {
     "Certification": "jaxid.certification.certified",
     "Diagnosis": "jaxid.identity.diagnosis",
@@ -41,9 +46,6 @@ _HOMES = {
     "train": "jaxid.training.train",
     "predict": "jaxid.prediction.predict",
 }
-
-PLAIN = frozenset({"IdentitySpec", "InputError", "Model", "Problem", "make_train", "train"})
-"""Names that give no result, so that nothing need be known of how results are shown."""
 
 __all__ = [  # noqa: RUF022 - in the order in which a user meets them
     "Problem",
@@ -66,12 +68,8 @@ __all__ = [  # noqa: RUF022 - in the order in which a user meets them
 
 def __getattr__(name: str) -> Any:
     if name == "identity":
-        importlib.import_module("jaxid.presentation")
         return importlib.import_module("jaxid.identity")
     if name in _HOMES:
-        if name not in PLAIN:
-            # How results print and draw.
-            importlib.import_module("jaxid.presentation")
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'jaxid' has no attribute {name!r}")
 

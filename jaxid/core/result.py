@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from rich.console import Console
 
-from jaxid.core import io
+from jaxid.core import io, presenters
 from jaxid.core.errors import InputError
 from jaxid.core.folder import Folder, claimed
 from jaxid.core.manifest import NAME as MANIFEST
@@ -46,12 +46,9 @@ class Presenter(NamedTuple):
     width: int = WIDTH
 
 
-_PRESENTERS: dict[type, Presenter] = {}
-
-
 def present(kind: type[Result], presenter: Presenter) -> None:
     """Say how results of a type are shown."""
-    _PRESENTERS[kind] = presenter
+    presenters.add(kind, presenter)
 
 
 class Result:
@@ -135,9 +132,5 @@ class Result:
         return f"<pre>{html.escape(str(self))}</pre>{shown}"
 
     def _presenter(self) -> Presenter:
-        found = _PRESENTERS.get(type(self))
-        if found is None:
-            raise LookupError(
-                f"how a {type(self).__name__} is shown is not known; import jaxid.presentation"
-            )
+        found: Presenter = presenters.presenter_of(type(self))
         return found
