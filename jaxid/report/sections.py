@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from jaxid.core.wording import counted, label, number
 from jaxid.identity.diagnosis import Diagnosis
-from jaxid.report.conditioning import conditioning
 from jaxid.report.content import Row, Section, Table
+from jaxid.report.last_layer import conditioning
 from jaxid.report.losses import budget, outcome
 from jaxid.report.percentages import percentage_error
 from jaxid.report.posedness import well_posed
