@@ -59,7 +59,7 @@ def mean_square(found: Representation) -> MeanSquare:
         lower=found.lower,
         upper=found.upper,
         witness=found.witness,
-        parts=tuple(LossPart(str(part.name), part.loss) for part in found.parts),
+        parts=tuple(LossPart(part.name.value, part.loss) for part in found.parts),
         how=found.how,
     )
 

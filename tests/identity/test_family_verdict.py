@@ -42,3 +42,11 @@ def test_the_floor_in_mean_square_stands_beside_the_one_of_the_worst_error():
     floor = found.mean_square.lower.value
     assert np.isclose(floor, np.sum(singular[10:] ** 2) / x.size)
     assert found.lower == 8.0, "two opposite corners of [0, 16] on 11 features get one output"
+
+
+def test_parts_of_the_floor_go_by_their_words():
+    spec = IdentitySpec(data="gaussian", features=3, examples=60)
+    dataset = load_data(spec)
+    spec = spec.resolved(dataset)
+    found = family_verdict(spec, build_problem(spec, dataset)).mean_square
+    assert [part.name for part in found.parts] == ["negative_targets"]
