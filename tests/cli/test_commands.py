@@ -381,6 +381,7 @@ def test_spectrum_of_a_problem_of_one_s_own_along_training(tmp_path, capsys):
     assert "Along training" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_the_matrices_that_were_finished(tmp_path, monkeypatch, capsys):
     out, made = tmp_path / "out", []
     survey = looking.survey
@@ -450,6 +451,7 @@ def test_predict_tells_the_deaths_of_the_questions_network(tmp_path, capsys):
     assert "dead on all 1,500 examples" in printed and "fading" in printed
 
 
+@pytest.mark.slow
 def test_predict_takes_a_problem_of_ones_own(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(MINE_CERTIFIED)

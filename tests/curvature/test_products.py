@@ -31,7 +31,7 @@ def close(found, expected, name=""):
 
 
 # The others in the long sweep: most of their time is compilation.
-SHORT = {"linear", "tanh", "attention", "relu output on bytes"}
+SHORT = {"linear", "tanh", "relu output on bytes"}
 EVERY = [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
 
 

@@ -49,7 +49,8 @@ def broken(seed, unit, count, numbers=0, **kinds):
     return beyond, bool(np.isfinite(bounds.low[0]) and np.isfinite(bounds.high[0])), net, bounds
 
 
-@pytest.mark.parametrize("seed, unit", [(1, LARGE), pytest.param(1, SMALL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed, unit", [(1, LARGE), (1, SMALL)])
 def test_no_point_is_beyond_the_bounds(seed, unit):
     beyond, finite, _, _ = broken(1000 + seed, unit, 2000)
     assert beyond <= 1e-9 and finite
