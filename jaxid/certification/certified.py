@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,12 +12,9 @@ from jaxid.certification.family import FamilyVerdict
 from jaxid.certification.regions import RegionKind
 from jaxid.core.provenance import Provenance
 from jaxid.core.result import Result
-from jaxid.core.types import Estimate
+from jaxid.core.types import Estimate, Settings
 from jaxid.verification.certificate import ByMethod, Method
 from jaxid.verification.endless import Endless
-
-Settings: TypeAlias = dict[str, str | int | float | bool | None]
-"""How whoever posed the problem names it, for a reader; no code reads it."""
 
 
 class Stage(enum.Enum):

@@ -20,7 +20,6 @@ from jaxid.certification.certified import (
     Images,
     Parameter,
     RegionCertificate,
-    Settings,
     Stage,
 )
 from jaxid.certification.certify_regions import certify_regions, predicted_seconds
@@ -32,7 +31,7 @@ from jaxid.core.errors import InputError
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.provenance import origin
 from jaxid.core.random import role_key, seed_key
-from jaxid.core.types import Params
+from jaxid.core.types import Params, Settings
 from jaxid.problem.admission import admit
 from jaxid.problem.problem import Problem
 from jaxid.training.loop import one_seed

@@ -18,6 +18,8 @@ ApplyFn: TypeAlias = Callable[[Params, Array], Array]
 """(params, inputs (batch, ...)) -> outputs (batch, m)."""
 LossFn: TypeAlias = Callable[[Array, Array], Array]
 """(outputs (batch, m), targets (batch, m)) -> loss of each example, (batch,)."""
+Settings: TypeAlias = dict[str, str | int | float | bool | None]
+"""How whoever posed a problem names it, for a reader: the names are theirs, no code reads them."""
 MatVec: TypeAlias = Callable[[Params, Params], Params]
 """(params, v) -> A(params) v. Parameters are explicit so that one trace serves all seeds."""
 

@@ -7,21 +7,18 @@ import enum
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import jax
 
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.provenance import Provenance, origin
 from jaxid.core.result import Result
-from jaxid.core.types import Estimate
+from jaxid.core.types import Estimate, Settings
 from jaxid.prediction.measured import MeasuredRun, trained
 from jaxid.prediction.predict import Prediction, predict_from
 from jaxid.theory.least_squares import Quadratic
 from jaxid.training.run import Runner
-
-Settings: TypeAlias = dict[str, str | int | float | bool | None]
-"""How whoever posed the problem names it, for a reader; no code reads it."""
 
 
 class During(enum.Enum):

@@ -7,7 +7,7 @@ import enum
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.provenance import Provenance, origin
 from jaxid.core.random import seed_key
 from jaxid.core.result import Result
-from jaxid.core.types import Array
+from jaxid.core.types import Array, Settings
 from jaxid.problem.admission import admit
 from jaxid.problem.problem import Problem
 from jaxid.spectra.along_training import AlongTraining, follow_training
@@ -30,8 +30,6 @@ from jaxid.training.run import History, Runner
 
 EXAMPLES = 10_000
 """Examples by default, at most."""
-Settings: TypeAlias = dict[str, str | int | float | bool | None]
-"""How whoever posed the problem names it, for a reader; no code reads it."""
 
 
 class During(enum.Enum):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from jaxid.core import io
 from jaxid.core.errors import InputError
@@ -17,15 +17,13 @@ from jaxid.core.folder import Folder, claimed
 from jaxid.core.manifest import digest, hashes
 from jaxid.core.progress import SILENT, Reporter
 from jaxid.core.provenance import Provenance, origin
+from jaxid.core.types import Settings
 from jaxid.problem.admission import admit
 from jaxid.problem.problem import Problem
 from jaxid.training.checkpoint import FOLDER, RUN, save_state
 from jaxid.training.layout import Layout, choose_layout
 from jaxid.training.memory import check_memory
 from jaxid.training.run import History, Runner
-
-Settings: TypeAlias = dict[str, str | int | float | bool | None]
-"""How whoever posed the problem names it: the names are theirs."""
 
 
 @dataclass(frozen=True)
