@@ -38,7 +38,7 @@ from jaxid.core.errors import InputError
 from jaxid.core.folder import replacing
 from jaxid.core.progress import Reporter, terminal
 from jaxid.core.provenance import origin, without_folders
-from jaxid.core.statistics import t_interval
+from jaxid.core.statistics import summary, t_interval
 from jaxid.data.scaling import fit
 
 Record: TypeAlias = dict[str, Any]
@@ -200,6 +200,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def summarised(values: np.ndarray) -> Record:
+    """Mean, standard error, range for one more run, of a number for each seed."""
+    found = summary(values)
+    return {"mean": found.mean, "sem": found.sem, "per_seed": found.per_seed,
+            "interval95": found.interval95}  # fmt: skip
 
 
 def paired_ratio(values: Sequence[float | None], base: Sequence[float | None]) -> Record:

@@ -32,7 +32,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxid.core.progress import Reporter
-from jaxid.core.statistics import summary
 from jaxid.curvature.conditioning import second_moment
 from jaxid.data.scaling import Scaling, fit
 from jaxid.data.sources import Dataset
@@ -175,16 +174,9 @@ def losses(base: IdentitySpec, variant: Variant, head: str, dataset: Dataset) ->
     )
     assert history.test_end is not None
     return {
-        "test_loss": _summary(np.asarray(history.test_end.original_loss)),
-        "train_loss": _summary(np.asarray(history.train_end.original_loss)),
+        "test_loss": common.summarised(np.asarray(history.test_end.original_loss)),
+        "train_loss": common.summarised(np.asarray(history.train_end.original_loss)),
     }
-
-
-def _summary(values: np.ndarray) -> common.Record:
-    """As the script's own record has it."""
-    found = summary(values)
-    return {"mean": found.mean, "sem": found.sem, "per_seed": found.per_seed,
-            "interval95": found.interval95}  # fmt: skip
 
 
 def finding(record: common.Record) -> str:

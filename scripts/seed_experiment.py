@@ -33,7 +33,6 @@ from matplotlib.figure import Figure
 
 from jaxid.core.errors import InputError
 from jaxid.core.progress import Reporter
-from jaxid.core.statistics import summary
 from jaxid.identity.spec import IdentitySpec, build_problem, build_runner, load_data
 
 DEPTHS = (1, 4)
@@ -106,17 +105,10 @@ def train(options: Options, depth: int, reporter: Reporter) -> common.Record:
         "epochs": spec.epochs,
         "seeds": spec.seed_list,
         "source": "trained by this script",
-        "train_loss": _summary(history.train[:, -1]),
-        "test_loss": _summary(np.asarray(history.test_end.loss)),
-        "test_mape": _summary(np.asarray(history.test_end.mape)),
+        "train_loss": common.summarised(history.train[:, -1]),
+        "test_loss": common.summarised(np.asarray(history.test_end.loss)),
+        "test_mape": common.summarised(np.asarray(history.test_end.mape)),
     }
-
-
-def _summary(values: np.ndarray) -> common.Record:
-    """As the script's own record has it."""
-    found = summary(values)
-    return {"mean": found.mean, "sem": found.sem, "per_seed": found.per_seed,
-            "interval95": found.interval95}  # fmt: skip
 
 
 def read_diagnosis(folder: Path) -> common.Record:
@@ -150,7 +142,7 @@ def read_diagnosis(folder: Path) -> common.Record:
         "source": f"diagnosis {folder.name}",
         "source_provenance": record["provenance"],
         **{
-            metric: _summary(
+            metric: common.summarised(
                 np.array([np.nan if v is None else v for v in final[metric]["per_seed"]], float)
             )
             for metric in METRICS

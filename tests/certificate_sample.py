@@ -11,7 +11,6 @@ from jaxid.certification.certified import (
     Images,
     Parameter,
     RegionCertificate,
-    Stage,
 )
 from jaxid.certification.family import (
     FamilyKind,
@@ -23,6 +22,7 @@ from jaxid.certification.family import (
 from jaxid.certification.regions import RegionKind
 from jaxid.core.provenance import Provenance, Versions
 from jaxid.core.types import Estimate
+from jaxid.training.loop import Stage
 from jaxid.verification.certificate import ByMethod, Method
 from jaxid.verification.endless import Endless, NoBound
 

@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from jaxid import presentation as presentation
 from jaxid.core.provenance import Provenance, Versions
 from jaxid.core.types import Estimate
 from jaxid.prediction.forecast import Reach

@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from jaxid import presentation as presentation
 from jaxid.core.provenance import Provenance, Versions
 from jaxid.core.types import Estimate
 from jaxid.curvature.null_directions import Reasons
@@ -24,8 +23,9 @@ from jaxid.spectra.matrix import (
     Share,
 )  # fmt: skip
 from jaxid.spectra.optimizer_view import Moments, OptimizerView, RateRange, TopMode
-from jaxid.spectra.point import NullDirections, PointSpectrum, Stage
+from jaxid.spectra.point import NullDirections, PointSpectrum
 from jaxid.spectra.spectrum import ExamplesUsed, Spectrum
+from jaxid.training.loop import Stage
 
 NONE = Estimate(None, None, False, "made up to be missing")
 

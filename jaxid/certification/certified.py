@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,16 +12,9 @@ from jaxid.certification.regions import RegionKind
 from jaxid.core.provenance import Provenance
 from jaxid.core.result import Result
 from jaxid.core.types import Estimate, Settings
+from jaxid.training.loop import Stage
 from jaxid.verification.certificate import ByMethod, Method
 from jaxid.verification.endless import Endless
-
-
-class Stage(enum.Enum):
-    """Where in training the parameters were taken."""
-
-    INIT = "init"
-    END = "end"
-    CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)

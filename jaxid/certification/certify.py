@@ -15,13 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxid.certification.certified import (
-    Certification,
-    Images,
-    Parameter,
-    RegionCertificate,
-    Stage,
-)
+from jaxid.certification.certified import Certification, Images, Parameter, RegionCertificate
 from jaxid.certification.certify_regions import certify_regions, predicted_seconds
 from jaxid.certification.error_function import error_function, error_network
 from jaxid.certification.family import FamilyVerdict
@@ -34,7 +28,7 @@ from jaxid.core.random import role_key, seed_key
 from jaxid.core.types import Params, Settings
 from jaxid.problem.admission import admit
 from jaxid.problem.problem import Problem
-from jaxid.training.loop import one_seed
+from jaxid.training.loop import Stage, one_seed
 from jaxid.training.run import History
 from jaxid.verification.certificate import ROUNDING
 from jaxid.verification.check import Original

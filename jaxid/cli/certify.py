@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from jaxid import presentation as presentation
-from jaxid.certification.certified import Certification, Stage
+from jaxid.certification.certified import Certification
 from jaxid.certification.certify import certify_parameters, foresee
 from jaxid.certification.regions import Effort
 from jaxid.cli.output import claimed_out, finished, named_first
@@ -22,7 +21,7 @@ from jaxid.core.progress import Reporter, terminal
 from jaxid.core.wording import counted, duration
 from jaxid.identity.family_verdict import family_verdict
 from jaxid.problem.loading import load_function
-from jaxid.training.loop import one_seed
+from jaxid.training.loop import Stage, one_seed
 from jaxid.verification.bounds import MethodName
 
 EFFORT = Effort()

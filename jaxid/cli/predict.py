@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxid import presentation as presentation
 from jaxid.cli.output import claimed_out, finished, named_first, results
 from jaxid.cli.parsing import parse
 from jaxid.cli.subject import Subject, SubjectOptions, load_subject

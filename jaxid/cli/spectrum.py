@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jaxid import presentation as presentation
 from jaxid.cli.output import claimed_out, finished, named_first
 from jaxid.cli.parsing import parse, spec_of
 from jaxid.cli.subject import Subject, SubjectOptions, load_subject
@@ -21,9 +20,8 @@ from jaxid.problem.problem import Problem
 from jaxid.report.curvature import interruption
 from jaxid.spectra.following import LOOKS, SHARE, Following, plan_following
 from jaxid.spectra.look import EXACT_ORDER, Look, predicted_seconds
-from jaxid.spectra.point import Stage
 from jaxid.spectra.spectrum import Spectrum, first_examples, spectrum_along, spectrum_at
-from jaxid.training.loop import one_seed
+from jaxid.training.loop import Stage, one_seed
 
 MOST = 1_000_000
 """Of what is counted in products."""

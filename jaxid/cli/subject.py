@@ -98,7 +98,7 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     spec = spec_of(IdentitySpec, options)
     if options.checkpoint is not None:
         refuse_flags(options, {"mnist_dir"}, f"--checkpoint {options.checkpoint.name}")
-        spec = spec_of_checkpoint(options.checkpoint, options.mnist_dir)
+        spec = spec_of_run(run_of_checkpoint(options.checkpoint), options)
     dataset = load_data(spec, lambda line: notes.print(line, style="dim", highlight=False))
     try:
         spec = spec.resolved(dataset)
@@ -114,13 +114,13 @@ def load_subject(own: str | None, options: SubjectOptions, notes: Console) -> Su
     if options.checkpoint is not None:
         states = load_state(options.checkpoint, states)
         # Another run may have been written there since.
-        if spec_of_checkpoint(options.checkpoint, options.mnist_dir).resolved(dataset) != spec:
+        run = run_of_checkpoint(options.checkpoint)
+        if spec_of_run(run, options).resolved(dataset) != spec:
             raise InputError(f"--checkpoint {options.checkpoint} was changed meanwhile; try again")
-        stopped = run_of_checkpoint(options.checkpoint).interrupted
-        if stopped is not None:
-            line = f"this run was interrupted ({stopped}): its parameters are those of then"
+        if run.interrupted is not None:
+            line = f"this run was interrupted ({run.interrupted}): its parameters are those of then"
             notes.print(line, highlight=False)
-            extra = {"checkpoint_interrupted": str(stopped)}
+            extra = {"checkpoint_interrupted": str(run.interrupted)}
     shape = dataset.image_shape
     return Subject(
         problem, runner, spec.as_json() | extra, spec, seeds, states, trained, shape, dataset
@@ -148,19 +148,18 @@ def run_of_checkpoint(folder: Path) -> RunRecord:
     return record
 
 
-def spec_of_checkpoint(folder: Path, mnist_dir: Path | None) -> IdentitySpec:
-    """The spec that a folder of ``jaxid train`` was trained with, ``mnist_dir`` being this
-    machine's.
+def spec_of_run(run: RunRecord, options: SubjectOptions) -> IdentitySpec:
+    """The spec that a checkpoint was trained with, ``mnist_dir`` being this machine's.
 
     Raises:
-      InputError: as `run_of_checkpoint`, and for settings that can't be.
+      InputError: one line, for settings that can't be.
     """
-    named, saved = f"--checkpoint {folder}", run_of_checkpoint(folder).problem
+    named, saved = f"--checkpoint {options.checkpoint}", run.problem
     known = {f.name for f in dataclasses.fields(IdentitySpec)}
     fields: dict[str, Any] = {name: value for name, value in saved.items() if name in known}
     if fields.get("degrees_of_freedom") is None:
         fields["degrees_of_freedom"] = float("inf")
-    fields["mnist_dir"] = mnist_dir
+    fields["mnist_dir"] = options.mnist_dir
     for name, kind in get_type_hints(IdentitySpec).items():
         if name in fields and not fits(fields[name], kind):
             raise InputError(

@@ -84,7 +84,7 @@ class CurvatureProduct:
         def total(chosen: Params) -> Params:
             whole = jax.tree.leaves(data)[0].shape[0]
             chunk = whole if self.coupled else self.chunk
-            return mean(lambda batch: field(chosen, batch), data, chunk)
+            return mean(lambda batch: field(chosen, batch), data, chunk, chosen)
 
         return total, self.part.take(params)
 

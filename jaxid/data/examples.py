@@ -84,13 +84,14 @@ def total(function: Callable[[Array, Array], T], examples: int, *, whole: bool =
     return jax.lax.scan(step, zero, jnp.arange(-(-examples // size)))[0]
 
 
-def mean(function: Callable[[Any], T], data: Any, chunk: int) -> T:
+def mean(function: Callable[[Any], T], data: Any, chunk: int, like: T) -> T:
     """The mean over all examples of what is a mean over each batch's, inside a compiled program.
 
     Args:
       function: batch -> a tree of means over its examples.
       data: a tree of arrays with the examples first.
       chunk: examples in a batch; the last one is smaller, its body compiled by itself.
+      like: a tree of the result's structure, shapes and types, so that tracing it once suffices.
     """
     examples = jax.tree.leaves(data)[0].shape[0]
     if examples <= chunk:
@@ -103,9 +104,7 @@ def mean(function: Callable[[Any], T], data: Any, chunk: int) -> T:
     def step(sums: T, batch: Any) -> tuple[T, None]:
         return trees.add_scaled(sums, chunk / examples, function(batch)), None
 
-    shapes = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], split))
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    sums, _ = jax.lax.scan(step, zero, split)
+    sums, _ = jax.lax.scan(step, jax.tree.map(jnp.zeros_like, like), split)
     if rest:
         last = jax.tree.map(lambda leaf: leaf[count * chunk :], data)
         sums = trees.add_scaled(sums, rest / examples, function(last))

@@ -7,11 +7,12 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
-from jaxid.certification.certified import Certification, RegionCertificate, Stage
+from jaxid.certification.certified import Certification, RegionCertificate
 from jaxid.certification.family import FamilyKind, MeanSquare
 from jaxid.core.result import WIDTH
 from jaxid.core.types import Estimate
 from jaxid.core.wording import number
+from jaxid.training.loop import Stage
 from jaxid.verification.certificate import Method
 
 REASONS = 2

@@ -8,7 +8,6 @@ few enough all eigenvalues in float64 as well; only those give a condition numbe
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, replace
 
 import jax
@@ -28,21 +27,10 @@ from jaxid.spectra.from_survey import matrix_spectrum
 from jaxid.spectra.look import Job, Look, jobs, loss_and_gradient
 from jaxid.spectra.matrix import Kind, MatrixSpectrum
 from jaxid.spectra.optimizer_view import OptimizerView, optimizer_view, top_mode
-from jaxid.training.loop import TrainState
+from jaxid.training.loop import Stage, TrainState
 
 EXACT_TRACE = 2_000_000_000
 """examples x outputs x parameters up to which Gauss-Newton's trace is exact: seconds."""
-
-
-class Stage(enum.Enum):
-    """Where in training a point lies."""
-
-    INIT = "init"
-    """Before the first step."""
-    END = "end"
-    """After the last one."""
-    CHECKPOINT = "checkpoint"
-    """Where a run was saved."""
 
 
 @dataclass(frozen=True)

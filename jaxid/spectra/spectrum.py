@@ -24,8 +24,8 @@ from jaxid.problem.problem import Problem
 from jaxid.spectra.along_training import AlongTraining, follow_training
 from jaxid.spectra.following import Following
 from jaxid.spectra.look import Look
-from jaxid.spectra.point import PointSpectrum, Stage, examine_point
-from jaxid.training.loop import TrainState, make_loop, one_seed
+from jaxid.spectra.point import PointSpectrum, examine_point
+from jaxid.training.loop import Stage, TrainState, make_loop, one_seed
 from jaxid.training.run import History, Runner
 
 EXAMPLES = 10_000

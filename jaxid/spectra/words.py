@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxid.spectra.matrix import Kind, MatrixSpectrum
 from jaxid.spectra.optimizer_view import Moments, OptimizerView
-from jaxid.spectra.point import Stage
+from jaxid.training.loop import Stage
 
 STAGES = {
     Stage.INIT: "at the start",

@@ -7,6 +7,7 @@ is padded and masked, so that every step has one shape and the program is traced
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,17 @@ import optax
 from jaxid.core.random import role_key
 from jaxid.core.types import Array, Key, Params
 from jaxid.problem.problem import Problem
+
+
+class Stage(enum.Enum):
+    """Where in training parameters were taken."""
+
+    INIT = "init"
+    """Before the first step."""
+    END = "end"
+    """After the last one."""
+    CHECKPOINT = "checkpoint"
+    """Where a run was saved."""
 
 
 class TrainState(NamedTuple):

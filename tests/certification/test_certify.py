@@ -14,12 +14,13 @@ from flax import linen
 
 import jaxid
 from jaxid.certification import certify_regions as regional
-from jaxid.certification.certified import Certification, Stage
+from jaxid.certification.certified import Certification
 from jaxid.certification.certify import certify_parameters, foresee
 from jaxid.certification.family import FamilyKind
 from jaxid.certification.regions import Effort, RegionKind
 from jaxid.core import io, manifest
 from jaxid.core.errors import InputError
+from jaxid.training.loop import Stage
 from jaxid.training.run import Runner
 from jaxid.verification.certificate import Method
 

@@ -66,7 +66,9 @@ def test_means_do_not_depend_on_the_cut(chunk):
     with float64():
         data = {"x": jnp.asarray(x), "w": jnp.arange(10.0)}
         found = jax.jit(
-            lambda data: mean(lambda b: (b["x"] * b["w"][:, None]).mean(axis=0), data, chunk)
+            lambda data: mean(
+                lambda b: (b["x"] * b["w"][:, None]).mean(axis=0), data, chunk, jnp.zeros(3)
+            )
         )(data)
     assert np.allclose(found, (x * np.arange(10.0)[:, None]).mean(axis=0), rtol=1e-12)
 

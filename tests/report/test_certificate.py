@@ -6,9 +6,9 @@ import dataclasses
 
 import certificate_sample as sample
 
-from jaxid import presentation as presentation
-from jaxid.certification.certified import Compared, Stage
+from jaxid.certification.certified import Compared
 from jaxid.certification.family import FamilyKind, FamilyVerdict
+from jaxid.training.loop import Stage
 from jaxid.verification.endless import Endless, NoBound
 
 

@@ -11,8 +11,8 @@ from jaxid.linalg.lanczos import Stop
 from jaxid.report.curvature import interruption, notes, title
 from jaxid.spectra.all_eigenvalues import Tried, WhyNot
 from jaxid.spectra.optimizer_view import Moments
-from jaxid.spectra.point import Stage
 from jaxid.spectra.spectrum import During, Interruption
+from jaxid.training.loop import Stage
 
 
 def said(point) -> str:

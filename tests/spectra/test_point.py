@@ -24,8 +24,8 @@ from jaxid.spectra.along_training import follow_training
 from jaxid.spectra.following import Following, plan_following
 from jaxid.spectra.look import Look
 from jaxid.spectra.optimizer_view import Moments, top_mode
-from jaxid.spectra.point import Stage, examine_point
-from jaxid.training.loop import Anneal, make_loop
+from jaxid.spectra.point import examine_point
+from jaxid.training.loop import Anneal, Stage, make_loop
 from jaxid.training.run import Runner
 
 pytestmark = pytest.mark.slow

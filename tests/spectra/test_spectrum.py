@@ -17,8 +17,8 @@ from jaxid.core.errors import InputError
 from jaxid.curvature.survey import Effort
 from jaxid.spectra import point as looking
 from jaxid.spectra.look import Look
-from jaxid.spectra.point import Stage
 from jaxid.spectra.spectrum import During, Spectrum
+from jaxid.training.loop import Stage
 from jaxid.training.run import Runner
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
